@@ -1,9 +1,9 @@
 """Intervals of the values of two networks and of their difference, layer by layer.
 
-Arrays have a leading axis of three: the values of the first network, their difference to those of
-the other, and those. An interval is passed through a layer as its middle and its radius. The radius
-grows by several times what the judge allows for rounding, so that what is found here holds the
-judge's own.
+The intervals of a layer are an array of shape (2, 3, *shape): lower and upper bounds of the values
+of the first network, of their difference to those of the other, and of those. They are passed
+through a layer as middles and radii. The radii grow by several times what the judge allows for
+rounding, so that what is found here holds the judge's own.
 """
 
 from __future__ import annotations
@@ -13,70 +13,73 @@ from functools import reduce
 
 import numpy as np
 
-from sparseopt.networks.operator import Add
+from sparseopt.networks.operator import Add, Relu
 from sparseopt.networks.window import RankPool
 from sparseopt_pathnorm.change_layers import UNIT, PairLayer
-
-Span = tuple[np.ndarray, np.ndarray]
-"""Lower and upper bounds, each (3, *shape): of the first network, the change, the other."""
 
 FAINT = 2.0**-950
 
 
-def start(lower: np.ndarray, upper: np.ndarray) -> Span:
+def start(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
     """Return the intervals of the input."""
-    nothing = np.zeros_like(lower)
-    return np.stack([lower, nothing, lower]), np.stack([upper, nothing, upper])
+    span = np.zeros((2, 3, *lower.shape))
+    span[0, ::2], span[1, ::2] = lower, upper
+    return span
 
 
-def through(layer: PairLayer, spans: Sequence[Span]) -> Span:
+def through(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
     """Return the intervals of a layer's values from those of its inputs."""
     if layer.is_pool:
-        return pooled(layer, *spans[0])
+        return pooled(layer, spans[0])
+    if isinstance(layer.op, Relu):
+        return rectified(spans[0])
     span = linear(layer, spans)
-    return rectified(*span) if layer.is_relu else span
+    return rectified(span) if layer.is_relu else span
 
 
-def linear(layer: PairLayer, spans: Sequence[Span]) -> Span:
+def linear(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
     """Return the intervals before any ReLU."""
-    op, room = layer.op, layer.room
+    op = layer.op
     if op.is_wiring:
-        low, high = (op.propagate([span[side] for span in spans]) for side in (0, 1))
-        return low, high
-    if layer.is_relu and not op.weight_fields:
-        return spans[0]
+        sides = op.propagate([span.reshape(6, *span.shape[2:]) for span in spans])
+        return sides.reshape(2, 3, *layer.shape)
+    room = layer.room
     middles, radii = [], []
-    for low, high in spans:
-        middle = 0.5 * low + 0.5 * high
-        middles.append(middle)
-        radius = (high - middle) * (1 + 2 * room)
+    for span in spans:
+        middle = span[0] + span[1]
+        middle *= 0.5
+        radius = span[1] - middle
+        radius *= 1 + 2 * room
         radius += room * np.abs(middle)
         radius += FAINT
+        middles.append(middle)
         radii.append(radius)
     still = not any(any_change(span) for span in spans)
     centre, radius = _products(layer, middles, still), _products(layer, radii, still, sizes=True)
     extra = np.abs(centre)
     if layer.bias is not None:
-        bias = layer.bias[: len(centre)]
-        extra += np.abs(bias)
-        centre = centre + bias
+        extra += np.abs(layer.bias[: len(centre)])
+        centre = centre + layer.bias[: len(centre)]
     extra *= 64 * UNIT
     extra += FAINT / room
-    radius = radius * (1 + 4 * room) + extra
-    low, high = centre - radius, centre + radius
-    if len(low) > 3:
-        np.maximum(low[1:2], low[3:], out=low[1:2])
-        np.minimum(high[1:2], high[3:], out=high[1:2])
-        low, high = low[:3], high[:3]
-    narrow(low, high)
+    radius = radius * (1 + 4 * room)
+    radius += extra
+    found = np.empty((2, *centre.shape))
+    np.subtract(centre, radius, out=found[0])
+    np.add(centre, radius, out=found[1])
+    if len(centre) > 3:
+        np.maximum(found[0, 1], found[0, 3], out=found[0, 1, ...])
+        np.minimum(found[1, 1], found[1, 3], out=found[1, 1, ...])
+        found = found[:, :3]
+    narrow(found)
     if still and not layer.changes:
-        low[1] = high[1] = 0.0
-    return low, high
+        found[:, 1] = 0.0
+    return found
 
 
-def any_change(span: Span) -> bool:
+def any_change(span: np.ndarray) -> bool:
     """Whether the interval of the change is more than 0."""
-    return bool(span[0][1].any() or span[1][1].any())
+    return bool(span[1, 1].any() or span[0, 1].any())
 
 
 def _products(
@@ -105,38 +108,44 @@ def _products(
     return result
 
 
-def narrow(low: np.ndarray, high: np.ndarray) -> None:
+def narrow(span: np.ndarray) -> None:
     """Cut the intervals of the change to those of the difference of the two values, in place."""
-    least, most = low[:1] - high[2:3], high[:1] - low[2:3]
-    least -= (4 * UNIT) * np.abs(least) + FAINT
-    most += (4 * UNIT) * np.abs(most) + FAINT
-    np.maximum(low[1:2], least, out=low[1:2])
-    np.minimum(high[1:2], most, out=high[1:2])
+    cut_change(span, span[:, 0] - span[::-1, 2])
 
 
-def rectified(low: np.ndarray, high: np.ndarray) -> Span:
+def cut_change(span: np.ndarray, bounds: np.ndarray) -> None:
+    """Cut the intervals of the change to bounds that are sums of two numbers, in place."""
+    slack = np.abs(bounds)
+    slack *= 4 * UNIT
+    slack += FAINT
+    np.maximum(span[0, 1], bounds[0] - slack[0], out=span[0, 1, ...])
+    np.minimum(span[1, 1], bounds[1] + slack[1], out=span[1, 1, ...])
+
+
+def rectified(span: np.ndarray) -> np.ndarray:
     """Return the intervals behind a ReLU."""
-    after, above = np.maximum(low, 0.0), np.maximum(high, 0.0)
-    most, least = high[1] + np.maximum(-low[0], 0.0), low[1] - np.maximum(-low[2], 0.0)
-    most += (4 * UNIT) * np.abs(most) + FAINT
-    least -= (4 * UNIT) * np.abs(least) + FAINT
-    after[1] = np.maximum(np.minimum(low[1], 0.0), least)
-    above[1] = np.minimum(above[1], most)
-    narrow(after, above)
-    if not any_change((low, high)):
-        after[1] = above[1] = 0.0
-    return after, above
+    after = np.maximum(span, 0.0)
+    np.minimum(span[0, 1], 0.0, out=after[0, 1, ...])
+    # Where the values are above -c, a ReLU raises them by at most c.
+    rise = np.maximum(-span[0, ::2], 0.0)
+    bounds = after[:, 0] - after[::-1, 2]
+    np.maximum(bounds[0], span[0, 1] - rise[1], out=bounds[0, ...])
+    np.minimum(bounds[1], span[1, 1] + rise[0], out=bounds[1, ...])
+    cut_change(after, bounds)
+    if not any_change(span):
+        after[:, 1] = 0.0
+    return after
 
 
-def pooled(layer: PairLayer, low: np.ndarray, high: np.ndarray) -> Span:
+def pooled(layer: PairLayer, span: np.ndarray) -> np.ndarray:
     """Return the intervals behind a pool: of the change, the extremes of each window."""
     op = layer.op
-    after, above = op.run([low]), op.run([high])
+    after = op.run([span.reshape(6, *span.shape[2:])]).reshape(2, 3, *layer.shape)
     if isinstance(op, RankPool):
-        after[1], above[1] = low[1].min(axis=op.axis), high[1].max(axis=op.axis)
+        after[0, 1], after[1, 1] = span[0, 1].min(axis=op.axis), span[1, 1].max(axis=op.axis)
     else:
-        after[1], above[1] = -op.run([-low[1:2]])[0], op.run([high[1:2]])[0]
-    narrow(after, above)
-    if not any_change((low, high)):
-        after[1] = above[1] = 0.0
-    return after, above
+        after[0, 1], after[1, 1] = -op.run([-span[:1, 1]])[0], op.run([span[1:, 1]])[0]
+    narrow(after)
+    if not any_change(span):
+        after[:, 1] = 0.0
+    return after

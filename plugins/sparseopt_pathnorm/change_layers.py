@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,29 +19,25 @@ from sparseopt.pathnorm import edges
 
 UNIT = 2.0**-53
 _FLOAT = np.dtype(np.float64)
+_POOLS = (MaxPool, RankPool)
 
 
-@dataclass(frozen=True, eq=False)
-class Side:
+class Side(NamedTuple):
     """A layer with weights of one kind, and with their absolute values."""
 
     op: Operator
     size: Operator
 
 
-def _side(op: Operator, arrays: dict[str, np.ndarray]) -> Side:
-    sizes = {name: np.abs(array) for name, array in arrays.items()}
-    return Side(_copy(op, arrays), _copy(op, sizes))
-
-
-def _copy(op: Operator, arrays: dict[str, np.ndarray]) -> Operator:
-    """Return the layer with other arrays; `unchecked` takes ten times as long."""
+def _with_weight(op: Operator, array: np.ndarray) -> Operator:
+    """Return the layer with another weight; `unchecked` takes ten times as long."""
     made = object.__new__(type(op))
-    made.__dict__.update(op.__dict__, **arrays)
+    made.__dict__.update(op.__dict__)
+    made.__dict__[op.weight_fields[0]] = array
     return made
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class PairLayer:
     """A layer of both networks: weights, their difference, biases of all three.
 
@@ -64,44 +60,44 @@ class PairLayer:
     shape: Shape
 
     @cached_property
-    def _weights(self) -> list[dict[str, np.ndarray]]:
-        found: list[dict[str, np.ndarray]] = [{}, {}, {}]
-        for name in self.op.weight_fields:
-            if self.op.has(name):
-                a, b = getattr(self.op, name), getattr(self.other, name)
-                mine, theirs = cast(a, _FLOAT), cast(b, _FLOAT)
-                exactly = object in (a.dtype, b.dtype)
-                gap = _gap(a, b) if exactly else mine - theirs
-                for arrays, array in zip(found, (mine, theirs, gap), strict=True):
-                    arrays[name] = array
-        return found
+    def _weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """The weights of both networks and their difference, rounded once; None without any."""
+        if not self.op.weight_fields or not self.op.has(self.op.weight_fields[0]):
+            return None
+        a, b = (getattr(op, op.weight_fields[0]) for op in (self.op, self.other))
+        mine, theirs = cast(a, _FLOAT), cast(b, _FLOAT)
+        return mine, theirs, _gap(a, b, mine, theirs)
 
     @cached_property
     def moves(self) -> bool:
         """Whether a weight differs."""
-        return any(bool(gap.any()) for gap in self._weights[2].values())
+        return self._weights is not None and bool(self._weights[2].any())
 
-    @cached_property
+    @property
     def first(self) -> Side:
         """The layer of the first network."""
-        return self._of(0)
+        return self._sides[0]
 
-    @cached_property
+    @property
     def second(self) -> Side:
         """The layer of the other network."""
-        return self._of(1)
+        return self._sides[1 if self.moves else 0]
+
+    @property
+    def gap(self) -> Side:
+        """The layer with the differences of the weights, where any differs."""
+        return self._sides[2]
 
     @cached_property
-    def gap(self) -> Side:
-        """The layer with the differences of the weights."""
-        return self._of(2)
-
-    def _of(self, which: int) -> Side:
-        arrays = self._weights[which]
-        if arrays:
-            return _side(self.op, arrays)
-        # Fixed coefficients, such as those of averages, may have signs too.
-        return Side(self.op, self.op.mapped(np.abs))
+    def _sides(self) -> list[Side]:
+        op, weights = self.op, self._weights
+        if weights is None:
+            # Fixed coefficients, such as those of averages, may have signs too.
+            return [Side(op, op.mapped(np.abs))]
+        return [
+            Side(_with_weight(op, weight), _with_weight(op, np.abs(weight)))
+            for weight in (weights if self.moves else weights[:1])
+        ]
 
     @cached_property
     def bias(self) -> np.ndarray | None:
@@ -112,9 +108,11 @@ class PairLayer:
         mine, theirs = self.op.offset(), self.other.offset()
         if mine is None or theirs is None:
             return None
-        gap = _gap(mine, theirs)
-        parts = [cast(mine, _FLOAT), gap, cast(theirs, _FLOAT), *([gap] if self.moves else [])]
-        return np.stack([self.wide(part) for part in parts])
+        axes = (1,) * (len(self.shape) - mine.ndim)
+        found = np.empty((4 if self.moves else 3, *axes, *mine.shape))
+        found[0], found[2] = mine, theirs
+        found[1::2] = _gap(mine, theirs, found[0], found[2])
+        return found
 
     @cached_property
     def changes(self) -> bool:
@@ -143,26 +141,31 @@ class PairLayer:
     @property
     def is_pool(self) -> bool:
         """Whether the layer is a pool."""
-        return isinstance(self.op, MaxPool | RankPool)
+        return isinstance(self.op, _POOLS)
 
 
-def _gap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the difference, rounded once."""
-    if object in (a.dtype, b.dtype):
+def _gap(a: np.ndarray, b: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """Return the difference of two arrays, given in float64 too, rounded once."""
+    if "O" in (a.dtype.kind, b.dtype.kind):
         return np.asarray(exact(a) - exact(b), dtype=object).astype(np.float64)
-    return cast(a, _FLOAT) - cast(b, _FLOAT)
+    return mine - theirs
 
 
 def pair_layers(network: Network, other: Network) -> dict[str, PairLayer]:
     """Return the layers that the output depends on, in order, by name."""
-    theirs = partner(network, other)
-    found: dict[str, PairLayer] = {}
-    for node in network.nodes[1:]:
-        if node.name in theirs:
-            shapes = [network.shapes[name] for name in node.inputs]
-            shape, op = network.shapes[node.name], theirs[node.name].op
-            found[node.name] = PairLayer(node.name, node.inputs, node.op, op, shapes, shape)
-    return found
+    shapes, theirs = network.shapes, partner(network, other)
+    return {
+        node.name: PairLayer(
+            node.name,
+            node.inputs,
+            node.op,
+            theirs[node.name].op,
+            [shapes[name] for name in node.inputs],
+            shapes[node.name],
+        )
+        for node in network.nodes[1:]
+        if node.name in theirs
+    }
 
 
 def differ(layers: dict[str, PairLayer]) -> bool:

@@ -19,7 +19,6 @@ import sparseopt as so
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt_pathnorm import change_intervals
-from sparseopt_pathnorm.change_intervals import Span
 from sparseopt_pathnorm.change_layers import UNIT, PairLayer, Side, differ, in_range, pair_layers
 from sparseopt_pathnorm.output_change import Proof, proof
 from sparseopt_pathnorm.pass_memory import forward_bytes
@@ -104,7 +103,7 @@ class _Solve:
                     span = self._narrowed(name, span)
                 self._known[name] = span
                 bounds[name] = _as_bounds(span)
-        low, high = (side[1].copy() for side in self._known[problem.network.output])
+        low, high = self._known[problem.network.output][:, 1].copy()
         if self._gains[problem.network.output]:
             everywhere = np.ones(low.shape, bool)
             self._improve(problem.network.output, _CHANGE, low, high, everywhere)
@@ -112,16 +111,17 @@ class _Solve:
         in_range((low, high), "a bound")
         return proof(problem, low, high, "substitution", bounds)
 
-    def _narrowed(self, name: str, span: Span) -> Span:
+    def _narrowed(self, name: str, span: np.ndarray) -> np.ndarray:
         """Return narrower intervals of the values before a ReLU, where its lines rest on them."""
-        low, high = span[0].copy(), span[1].copy()
+        span = span.copy()
+        low, high = span
         for kind in (0, 2):
             row = tuple(1.0 if each == kind else None for each in range(3))
             mixed = (low[kind] < 0) & (high[kind] > 0)
             self._improve(name, row, low[kind], high[kind], mixed)
         counts = ((high[0] > 0) | (high[2] > 0)) & ((low[1] != 0) | (high[1] != 0))
         self._improve(name, _CHANGE, low[1], high[1], counts)
-        return low, high
+        return span
 
     def _improve(
         self,
@@ -133,7 +133,7 @@ class _Solve:
     ) -> None:
         """Narrow bounds of some entries by rows, in place."""
         places = np.flatnonzero(where)
-        widest = max(span[0][0].size for span in self._known.values())
+        widest = max(span[0, 0].size for span in self._known.values())
         step = max(1, _ENTRIES // (2 * widest))
         for start in range(0, len(places), step):
             self._context.check_time("substituting backwards")
@@ -151,11 +151,9 @@ class _Solve:
                 low.ravel()[some] = np.maximum(low.ravel()[some], below)
 
 
-def _as_bounds(span: Span) -> np.ndarray:
+def _as_bounds(span: np.ndarray) -> np.ndarray:
     """Return the bounds as certificates hold them: change, other network, first; low and high."""
-    low, high = span
-    order = [1, 2, 0]
-    return np.stack([low[order], high[order]], axis=1)
+    return np.ascontiguousarray(span[:, [1, 2, 0]].swapaxes(0, 1))
 
 
 @dataclass(eq=False)
@@ -164,7 +162,7 @@ class _Rows:
 
     network: Network
     layers: Mapping[str, PairLayer]
-    known: Mapping[str, Span]
+    known: Mapping[str, np.ndarray]
     by_other: bool
     total: np.ndarray = field(default_factory=lambda: np.zeros(()))
     cost: np.ndarray = field(default_factory=lambda: np.zeros(()))

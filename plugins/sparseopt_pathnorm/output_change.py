@@ -10,7 +10,6 @@ import numpy as np
 import sparseopt as so
 from sparseopt.networks.operator import Add, unchecked
 from sparseopt_pathnorm import change_intervals
-from sparseopt_pathnorm.change_intervals import Span
 from sparseopt_pathnorm.change_layers import PairLayer, differ, in_range, pair_layers
 from sparseopt_pathnorm.pass_memory import forward_bytes
 
@@ -112,17 +111,18 @@ class SignedIntervals(so.Solver[so.OutputChange]):
 
     def solve(self, problem: so.OutputChange, context: so.Context) -> Proof:
         """Return the intervals of the output."""
-        low, high = spans(problem)
-        in_range((low, high), "an interval")
-        return proof(problem, low[1], high[1], "signed_intervals")
+        found = spans(problem)
+        in_range(found, "an interval")
+        low, high = found[:, 1]
+        return proof(problem, low, high, "signed_intervals")
 
 
-def spans(problem: so.OutputChange) -> Span:
+def spans(problem: so.OutputChange) -> np.ndarray:
     """Return the intervals of the output: of the first network, the change, the other."""
     layers = pair_layers(problem.network, problem.other)
     first = change_intervals.start(problem.lower, problem.upper)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        found: Span = problem.network.walk(
+        found: np.ndarray = problem.network.walk(
             first, lambda node, given: change_intervals.through(layers[node.name], given)
         )
     return found
