@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.networks.node import Node
+from sparseopt.networks.port import Port
 from sparseopt_onnx.layer_nodes import emit
+from sparseopt_onnx.network_ports import OutputPart, entering, leaving, several, value_names
 
 OPSET, IR_VERSION = 17, 8
 """Of the models that are written: old enough for the software that people have."""
@@ -32,28 +35,43 @@ class ModelBuilder:
         self.dtype = dtype
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, np.ndarray] = {}
-        self._names = {node.name for node in network.nodes}
+        self._labels = value_names(network)
+        ports = {port.name for port in (*network.inputs, *network.outputs)}
+        self._names = {*self._labels.values(), *ports}
         self._taken = self._names | set(network.origins.values())
 
     def build(self) -> onnx.ModelProto:
-        """Return the model; its first axis is the batch, of any size."""
+        """Return the model; the first axis of all inputs and outputs is the batch, of any size."""
         network = self.network
-        first = network.nodes[0].name
+        whole, parts = self._labels[network.nodes[0].name], entering(network)
+        values: dict[str, str] = {network.nodes[0].name: whole}
 
-        def visit(node: Node, values: list[str]) -> str:
-            return emit(node.op, self, node, values)
+        def visit(node: Node, given: list[str]) -> str:
+            values[node.name] = parts.get(node.name) or emit(node.op, self, node, given)
+            return values[node.name]
 
-        last = network.walk(first, visit)
-        end = network.output
-        if last != end:
-            self._nodes.append(helper.make_node("Identity", [last], [end], name=end))
+        last = network.walk(whole, visit)
+        inputs = several(network.inputs) or [Port(whole, network.input_shape)]
+        if several(network.inputs):
+            self._nodes[:0] = self._joined(inputs, whole)
+        end = self._labels[network.output]
+        outputs = [self._output(part, values) for part in leaving(network)]
+        if not outputs:
+            outputs = [Port(end, network.output_shape)]
+            if last != end:
+                self._nodes.append(helper.make_node("Identity", [last], [end], name=end))
+        used = self._used(outputs)
         kind = TensorProto.FLOAT if self.dtype == np.float32 else TensorProto.DOUBLE
+        given, results = (
+            [helper.make_tensor_value_info(p.name, kind, ("batch", *p.shape)) for p in ports]
+            for ports in (inputs, outputs)
+        )
         graph = helper.make_graph(
-            self._nodes,
+            [node for node in self._nodes if not used.isdisjoint(node.output)],
             "network",
-            [helper.make_tensor_value_info(first, kind, ("batch", *network.input_shape))],
-            [helper.make_tensor_value_info(end, kind, ("batch", *network.output_shape))],
-            [numpy_helper.from_array(a, name) for name, a in self._tensors.items()],
+            given,
+            results,
+            [numpy_helper.from_array(a, name) for name, a in self._tensors.items() if name in used],
         )
         made = helper.make_model(
             graph,
@@ -67,6 +85,47 @@ class ModelBuilder:
                 "network.to_torch() instead"
             )
         return made
+
+    def _joined(self, ports: Sequence[Port], name: str) -> list[onnx.NodeProto]:
+        """Return the operators that join inputs in one value."""
+        before, self._nodes = self._nodes, []
+        flat = [self.reshaped(port.name, (port.size,), f"{port.name}:flat") for port in ports]
+        self._nodes.append(helper.make_node("Concat", flat, [name], name=name, axis=1))
+        made, self._nodes = self._nodes, before
+        return made
+
+    def _output(self, part: OutputPart, values: dict[str, str]) -> Port:
+        """Add what makes one of several outputs of the value of a node; return it."""
+        port, value, shape = part.port, values[part.node], self.network.shapes[part.node]
+        if value == port.name:
+            return port
+        name = self.fresh(f"{port.name}:output") if self._is_input(port.name) else port.name
+        if math.prod(shape) != port.size:
+            value = self.reshaped(value, (math.prod(shape),), f"{port.name}:flat")
+            ends = [
+                self.constant(np.array([place]), f"{port.name}.{which}")
+                for which, place in (("start", part.start), ("end", part.start + port.size))
+            ]
+            axis = self.constant(np.array([1]), f"{port.name}.axis")
+            value = self.add("Slice", [value, *ends, axis], f"{port.name}:part")
+            shape = (port.size,)
+        if shape == port.shape:
+            self._nodes.append(helper.make_node("Identity", [value], [name], name=name))
+        else:
+            size = self.constant(np.array([-1, *port.shape]), f"{port.name}.shape")
+            self._nodes.append(helper.make_node("Reshape", [value, size], [name], name=name))
+        return Port(name, port.shape)
+
+    def _is_input(self, name: str) -> bool:
+        return any(port.name == name for port in several(self.network.inputs))
+
+    def _used(self, outputs: Sequence[Port]) -> set[str]:
+        """Return the names of values that outputs depend on."""
+        used = {port.name for port in outputs}
+        for node in reversed(self._nodes):
+            if not used.isdisjoint(node.output):
+                used.update(node.input)
+        return used
 
     def shape(self, node: Node) -> tuple[int, ...]:
         """Return the shape of what a node reads first."""
@@ -89,10 +148,9 @@ class ModelBuilder:
 
     def last(self, kind: str, inputs: list[str], node: Node, **attributes: Any) -> str:
         """Add the operator whose result is that of a node, under the name of the node."""
-        self._nodes.append(
-            helper.make_node(kind, inputs, [node.name], name=node.name, **attributes)
-        )
-        return node.name
+        name = self._labels[node.name]
+        self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
+        return name
 
     def ranked(self, value: str, node: Node, axis: int, rank: int, count: int) -> str:
         """Return the entries of a rank along an axis, which disappears."""

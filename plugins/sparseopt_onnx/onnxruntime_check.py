@@ -82,8 +82,8 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
     It must run in onnxruntime, or where that is not there, or lacks an operator in double
     precision, and the network is small, in ONNX's reference.
     """
-    (given,), (end,) = model.graph.input, model.graph.output
-    wide = given.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
+    ends = [end.name for end in model.graph.output]
+    wide = model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
     dtype = np.float64 if wide else np.float32
     if not wide:
         require_digits(network)
@@ -93,7 +93,9 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
             continue
 
         def run(x: np.ndarray, engine: Callable[..., Engine] = engine) -> np.ndarray:
-            return engine(model, [end.name])({given.name: x})[end.name]
+            found = engine(model, ends)(_inputs(model, x))
+            rows = [found[end].reshape(len(x), -1) for end in ends]
+            return np.concatenate(rows, axis=1).reshape(len(x), *network.output_shape)
 
         try:
             run(np.zeros((1, *network.input_shape), dtype))
@@ -112,6 +114,16 @@ def require_same_function(model: onnx.ModelProto, network: so.Network) -> None:
         else f"the model cannot be compared with the network ({'; '.join(reasons)}), so it is not "
         "written; pip install onnxruntime"
     )
+
+
+def _inputs(model: onnx.ModelProto, x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return samples of a network's input as the inputs of a model that was made of it."""
+    flat, found, start = x.reshape(len(x), -1), {}, 0
+    for given in model.graph.input:
+        shape = [axis.dim_value for axis in given.type.tensor_type.shape.dim[1:]]
+        found[given.name] = flat[:, start : start + math.prod(shape)].reshape(len(x), *shape)
+        start += math.prod(shape)
+    return found
 
 
 def _part_read(model: onnx.ModelProto, graph: OnnxGraph, ends: list[str]) -> onnx.ModelProto:

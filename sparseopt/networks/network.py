@@ -405,8 +405,9 @@ class Network:
 
         It is compared with the network, as onnxruntime computes it (or ONNX's reference, where
         that is not installed), before the file is there. Initializers have the names of the
-        tensors that they came from, where they are these, else ``"node.field"``. To change the
-        file that the network came from, see `sparseopt.write`.
+        tensors that they came from, where they are these, else ``"node.field"``. Several `inputs`
+        and `outputs` are inputs and outputs of the file, by name. To change the file that the
+        network came from, see `sparseopt.write`.
 
         Parameters
         ----------

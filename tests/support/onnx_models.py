@@ -84,3 +84,33 @@ def sparse(dims: list[int], places: np.ndarray) -> onnx.ModelProto:
     indices = numpy_helper.from_array(places, "i")
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, dims))
     return model
+
+
+def two_heads(batch: Any = "n") -> onnx.ModelProto:
+    """Two inputs through one layer, a head each, and a constant."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"], name="first"),
+        helper.make_node("Relu", ["h"], ["r"], name="bent"),
+        helper.make_node("Reshape", ["y", "flat"], ["v"]),
+        helper.make_node("Gemm", ["v", "w"], ["k"], name="second"),
+        helper.make_node("Gemm", ["r", "a"], ["za"], name="a"),
+        helper.make_node("Softmax", ["za"], ["pa"], name="softmax"),
+        helper.make_node("Gemm", ["k", "b"], ["zb"], name="b"),
+        helper.make_node("Sigmoid", ["zb"], ["sb"], name="sigmoid"),
+        helper.make_node("Tanh", ["zb"], ["tb"], name="tanh"),
+        helper.make_node("Concat", ["tb", "sb"], ["both"], axis=1),
+        helper.make_node("Slice", ["both", "one", "five"], ["pb"], name="cut"),
+    ]
+    constants = {
+        "w": normal(3, 4),
+        "a": normal(4, 2),
+        "b": normal(4, 3),
+        "c": normal(1, 2),
+        "flat": ints(0, -1),
+        "one": ints(0, 1),
+        "five": ints(9, 5),
+    }
+    model = model_with(nodes, (batch, 3), constants, outputs=("pa", "pb", "c"))
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, (batch, 3, "m"))
+    model.graph.input.append(y)
+    return model
