@@ -16,6 +16,8 @@ from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import chain
 
 onnx = pytest.importorskip("onnx")
+from onnx_models import two_heads  # noqa: E402
+
 MODELS = Path(__file__).parent.parent / "examples" / "networks"
 CNN = MODELS / "digits_cnn.onnx"
 
@@ -117,6 +119,18 @@ def test_compress_writes_a_new_file(tmp_path: Path) -> None:
     assert so.load_network(out).input_shape == so.load_network(CNN).input_shape
     with pytest.raises(so.ProblemError, match="--ratio must lie strictly between 0 and 1"):
         run("compress", CNN, "-o", out, "--ratio", 1)
+
+
+def test_compressed_networks_keep_their_inputs_and_outputs(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    model, out = two_heads(), tmp_path / "out.onnx"
+    onnx.save(model, str(tmp_path / "in.onnx"))
+    options = ("--min-speedup", 0, "--shape", "y=1,3,1", "--ratio", 0.4, "--json")
+    body = json.loads(run("compress", tmp_path / "in.onnx", "-o", out, *options))
+    assert any(layer["replaced"] for layer in body["layers"])
+    found = so.load_network(out)
+    assert [port.name for port in found.inputs] == ["x", "y"]
+    assert [(port.name, port.size) for port in found.outputs] == [("pa", 2), ("pb", 4), ("c", 2)]
 
 
 def test_repair_of_supports_and_of_networks(tmp_path: Path) -> None:

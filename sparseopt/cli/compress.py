@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
@@ -61,7 +62,8 @@ def compress(
     lines, result = [str(report)], network
     replaced = any(entry.replaced for entry in report.layers)
     if replaced:
-        result = so.load_network(report.model, example=_example(network, module))
+        made = so.load_network(report.model, example=_example(network, module))
+        result = replace(made, inputs=network.inputs, outputs=network.outputs)
     else:
         lines.append("no layer is replaced: OUT computes what IN does, in as many parameters")
     save(result, file, output, new=replaced, part=part)

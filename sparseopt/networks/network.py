@@ -388,7 +388,8 @@ class Network:
         Returns
         -------
         torch.fx.GraphModule
-            Takes tensors (n, *input_shape). Layers with weights are modules of PyTorch under the
+            Takes tensors (n, *input_shape); several `inputs` or `outputs` stay joined, and
+            `by_output` takes those apart. Layers with weights are modules of PyTorch under the
             names of the tensors that they came from, where these are names of modules, else under
             their own; tensors that layers share stay shared.
 
