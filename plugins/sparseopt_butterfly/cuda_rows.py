@@ -14,10 +14,14 @@ from sparseopt.choosing.availability import import_path
 from sparseopt.tools.chain_plan import MultiplicationPlan
 
 
-@torch.compiler.assume_constant_result
 def kernels_are_there() -> bool:
     """Whether CuPy and a device that fits are there; the operator is then known to torch."""
     return offers.engine("CudaChain").availability() is None
+
+
+# What torch.compiler.assume_constant_result does, after it has loaded the compiler, which takes
+# longer than all else in importing a layer.
+kernels_are_there._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 def times_rows(
