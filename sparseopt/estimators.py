@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 
 
 class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -172,7 +173,9 @@ class GreedyRegressor(_Linear):
 
     def _solved(self, design: Any, target: np.ndarray, weights: np.ndarray | None) -> so.Solution:
         if self.method not in GREEDY:
-            raise so.ProblemError(f"method must be one of {', '.join(GREEDY)}, got {self.method!r}")
+            raise so.ProblemError(
+                f"method must be one of {', '.join(GREEDY)}, got {short(self.method)}"
+            )
         if weights is not None:
             scale = np.sqrt(weights)
             rows = scipy.sparse.diags_array(scale)

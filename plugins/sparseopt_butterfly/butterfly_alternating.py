@@ -32,6 +32,7 @@ from sparseopt.butterfly.splitting import (
     right_blocks,
     to_blocks,
 )
+from sparseopt.interface.printing import short
 from sparseopt_butterfly.descent import Factors, Task, Watch, best_of
 from sparseopt_butterfly.hierarchical_numpy import HierarchicalNumpy
 
@@ -73,7 +74,9 @@ class ButterflyAlternating(so.Solver[so.ButterflyFactorization]):
                 f"{self.sweeps!r}, {self.restarts!r} and {self.tolerance!r}"
             )
         if self.start not in STARTS:
-            raise so.ProblemError(f"start must be one of {', '.join(STARTS)}, got {self.start!r}")
+            raise so.ProblemError(
+                f"start must be one of {', '.join(STARTS)}, got {short(self.start)}"
+            )
 
     def accepts(self, problem: so.ButterflyFactorization) -> so.Accepted | so.Refused:
         """Take every problem with known orders of rows and columns."""

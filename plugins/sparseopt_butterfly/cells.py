@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.modules.utils import _pair
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 
 # Cells that are multiplied at a time at least, and bytes of what is copied together.
 _CELLS, _BYTES = 128, 2**21
@@ -95,7 +96,7 @@ def padding_of(
 ) -> tuple[int, int, int, int]:
     """Return how many cells are added at the left, right, top and bottom."""
     if mode not in _MODES:
-        raise so.ProblemError(f"padding_mode must be one of {', '.join(_MODES)}, got {mode!r}")
+        raise so.ProblemError(f"padding_mode must be one of {', '.join(_MODES)}, got {short(mode)}")
     if padding == "valid":
         return 0, 0, 0, 0
     if padding == "same":
@@ -108,7 +109,7 @@ def padding_of(
     numbers = all(isinstance(n, int | np.integer) and n >= 0 for n in pair)
     if isinstance(padding, str) or len(pair) != 2 or not numbers:
         raise so.ProblemError(
-            f"padding must be 'valid', 'same', or one or two numbers of cells, got {padding!r}"
+            f"padding must be 'valid', 'same', or one or two numbers of cells, got {short(padding)}"
         )
     down, across = int(pair[0]), int(pair[1])
     return across, across, down, down

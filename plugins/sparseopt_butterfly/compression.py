@@ -11,6 +11,7 @@ from torch import nn
 
 import sparseopt as so
 from sparseopt.interface.arrays import as_count
+from sparseopt.interface.printing import short
 from sparseopt_butterfly.compression_change import Before
 from sparseopt_butterfly.compression_report import Compression, LayerCompression
 from sparseopt_butterfly.kronecker_layer import KroneckerLayer, target_of
@@ -208,13 +209,13 @@ def _require(
     if not share and not count:
         raise so.ProblemError(
             "budget must be a float between 0 and 1 (the share of each weight that is kept) or a "
-            f"positive int (values in all chosen layers together), got {budget!r}"
+            f"positive int (values in all chosen layers together), got {short(budget)}"
         )
     for name, value in (("batch", batch), ("max_rank", max_rank)):
         as_count(value, name)
     for name, limit in (("max_error", max_error), ("min_speedup", min_speedup)):
         if limit is not None and not limit >= 0:
-            raise so.ProblemError(f"{name} must not be negative, got {limit!r}")
+            raise so.ProblemError(f"{name} must not be negative, got {short(limit)}")
 
 
 def _architectures(

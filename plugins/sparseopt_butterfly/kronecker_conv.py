@@ -14,6 +14,7 @@ from torch.nn.modules.utils import _pair
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
+from sparseopt.interface.printing import short
 from sparseopt.tools.chain_plan import MultiplicationPlan
 from sparseopt_butterfly.cells import Cells, padding_of, strips_of
 from sparseopt_butterfly.cuda_rows import times_columns
@@ -337,5 +338,5 @@ def _counts(value: Any, name: str) -> tuple[int, int]:
     """Return two positive integers, given as one or two."""
     pair = _pair(value)
     if len(pair) != 2:
-        raise so.ProblemError(f"{name} must be one or two positive integers, got {value!r}")
+        raise so.ProblemError(f"{name} must be one or two positive integers, got {short(value)}")
     return as_count(pair[0], name), as_count(pair[1], name)

@@ -15,6 +15,7 @@ from torch import nn
 import sparseopt as so
 from sparseopt.butterfly.architecture import Patterns
 from sparseopt.interface.arrays import as_count
+from sparseopt.interface.printing import short
 from sparseopt.tools.chain_plan import MultiplicationPlan
 from sparseopt_butterfly.cuda_rows import flat, planned
 from sparseopt_butterfly.layer_costs import DENSE
@@ -141,7 +142,7 @@ class KroneckerLayer(nn.Module):
             layout, entries = self._on_device()
             return planned(self.architecture, self._values(), batch, layout, entries, tune)
         if device != "cpu":
-            raise so.ProblemError(f"device must be cpu or cuda, got {device!r}")
+            raise so.ProblemError(f"device must be cpu or cuda, got {short(device)}")
         if tune:
             raise so.ProblemError('only methods of a CUDA device are measured; give device="cuda"')
         of_product: Any = self.product.to_numpy().accelerated().plan(batch)

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 import sparseopt as so
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.networks.node import Node
 from sparseopt.networks.port import Port
 from sparseopt_onnx.layer_nodes import emit
@@ -215,5 +215,5 @@ def to_model(network: so.Network, dtype: str | None = None) -> onnx.ModelProto:
         narrow = any(a.dtype == np.float32 for a in network.parameters().values())
         dtype = "float32" if narrow else "float64"
     if dtype not in known:
-        raise so.ProblemError(f"dtype must be float32 or float64, got {dtype!r}")
+        raise so.ProblemError(f"dtype must be float32 or float64, got {short(dtype)}")
     return ModelBuilder(network, known[dtype]).build()

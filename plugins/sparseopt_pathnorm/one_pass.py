@@ -9,6 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 from sparseopt.pathnorm.exact import has_exact_powers
 from sparseopt.pathnorm.plain import rounding_room
 from sparseopt.pathnorm.powers import Powers
@@ -50,7 +51,9 @@ class OnePass(so.Solver[so.PathNorm]):
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISIONS:
-            raise so.ProblemError(f"dtype must be one of {sorted(PRECISIONS)}, not {self.dtype!r}")
+            raise so.ProblemError(
+                f"dtype must be one of {sorted(PRECISIONS)}, not {short(self.dtype)}"
+            )
 
     def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
         """Accept everything."""

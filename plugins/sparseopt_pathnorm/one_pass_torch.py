@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 from sparseopt_pathnorm.one_pass import PRECISIONS, promised
 from sparseopt_pathnorm.pass_memory import checking_seconds, loading_seconds, torch_bytes
 from sparseopt_pathnorm.torch_fitness import fits
@@ -32,7 +33,9 @@ class OnePassTorch(so.Solver[so.PathNorm]):
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISIONS:
-            raise so.ProblemError(f"dtype must be one of {sorted(PRECISIONS)}, not {self.dtype!r}")
+            raise so.ProblemError(
+                f"dtype must be one of {sorted(PRECISIONS)}, not {short(self.dtype)}"
+            )
 
     def accepts(self, problem: so.PathNorm) -> so.Accepted | so.Refused:
         """Accept layers with float weights, and finite positive q."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import UNIT
 from sparseopt.pathnorm.path_cost import COARSEST, no_costs
 from sparseopt.pathnorm.plain import rounding_room
@@ -85,7 +86,9 @@ class PathCostsTorch(so.Solver[so.PathCost]):
 
     def __post_init__(self) -> None:
         if self.dtype not in PRECISIONS:
-            raise so.ProblemError(f"dtype must be one of {sorted(PRECISIONS)}, not {self.dtype!r}")
+            raise so.ProblemError(
+                f"dtype must be one of {sorted(PRECISIONS)}, not {short(self.dtype)}"
+            )
 
     def accepts(self, problem: so.PathCost) -> so.Accepted | so.Refused:
         """Accept layers with float weights."""

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 from sparseopt_pathnorm.live_parameters import Live, bindings
 from sparseopt_pathnorm.live_pass import LivePass
 
@@ -79,7 +80,7 @@ def path_norm(
         finite = top is None or (isinstance(value, int | float) and value < top)
         if not (isinstance(value, int | float) and value >= 1 and finite):
             most = "at least 1" if name == "r" else "at least 1 and finite"
-            raise so.ProblemError(f"{name} must be {most}, got {value!r}")
+            raise so.ProblemError(f"{name} must be {most}, got {short(value)}")
     first = next(module.parameters(), None)
     if first is not None and first.dtype not in (torch.float32, torch.float64):
         raise so.ProblemError(

@@ -11,6 +11,7 @@ import torch
 from torch import fx, nn
 
 import sparseopt as so
+from sparseopt.interface.printing import short
 from sparseopt.networks.node import Node
 from sparseopt.tools.reading.agreement import require_digits
 from sparseopt.tools.reading.budget import is_comparable
@@ -157,7 +158,7 @@ def to_module(network: so.Network, dtype: str | None = None) -> fx.GraphModule:
     """Return the network as a module; see `Network.to_torch`."""
     known = {"float32": torch.float32, "float64": torch.float64}
     if dtype is not None and dtype not in known:
-        raise so.ProblemError(f"dtype must be float32 or float64, got {dtype!r}")
+        raise so.ProblemError(f"dtype must be float32 or float64, got {short(dtype)}")
     chosen = dtype or _narrowest(network)
     if chosen == "float32" and is_comparable(network):
         require_digits(network)

@@ -18,6 +18,7 @@ from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.interface.arrays import as_count
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.seams import drawn
 
 Patterns = Iterable[KroneckerPattern | Iterable[int]]
@@ -49,8 +50,8 @@ class Architecture:
         # An iterator is not a value of a file: there a text, a map or an object is not a sequence.
         if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):
             raise ProblemError(
-                f"an architecture is a sequence of patterns (a, b, c, d), got {patterns!r}; see "
-                "also Architecture.square_dyadic and Architecture.monarch"
+                f"an architecture is a sequence of patterns (a, b, c, d), got {short(patterns)}; "
+                "see also Architecture.square_dyadic and Architecture.monarch"
             )
         built = tuple(_pattern(p, i) for i, p in enumerate(patterns))
         if not built:
@@ -242,5 +243,7 @@ def _pattern(value: KroneckerPattern | Iterable[int], place: int) -> KroneckerPa
         return value
     numbers = tuple(value) if isinstance(value, list | tuple | np.ndarray) else ()
     if len(numbers) != 4:
-        raise ProblemError(f"pattern {place} must be four integers (a, b, c, d), got {value!r}")
+        raise ProblemError(
+            f"pattern {place} must be four integers (a, b, c, d), got {short(value)}"
+        )
     return KroneckerPattern(*numbers)

@@ -17,6 +17,7 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.judging.figures import ROOMS, Figure
 from sparseopt.judging.rounding import above, below, shown_above, shown_below
 from sparseopt.judging.stated import (
@@ -86,7 +87,7 @@ class ButterflyCertificate(Certificate):
     def __post_init__(self) -> None:
         probes, error, splits = self.probes, self.stated_error, self.stated_splits
         if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
-            raise ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")
+            raise ProblemError(f"probes must be 0 or a number of vectors, got {short(probes)}")
         if probes > _MOST_PROBES:
             raise ProblemError(f"probes must be at most {_MOST_PROBES}, got {probes}")
         if error is not None:

@@ -17,6 +17,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import beside
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.seams import drawn
 
 
@@ -50,9 +51,9 @@ class KroneckerPattern:
         for name in "abcd":
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+                given = ", ".join(short(getattr(self, each)) for each in "abcd")
                 raise ProblemError(
-                    f"pattern {tuple(getattr(self, n) for n in 'abcd')}: {name} must be a "
-                    f"positive integer, got {value!r}"
+                    f"pattern ({given}): {name} must be a positive integer, got {short(value)}"
                 )
             object.__setattr__(self, name, int(value))
 

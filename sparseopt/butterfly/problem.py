@@ -31,6 +31,7 @@ from sparseopt.butterfly.target import (
 from sparseopt.interface.arrays import on_device, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging import limits
 from sparseopt.judging.figures import Figure, NormSum, sum_of_squares
@@ -359,7 +360,7 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
 def _require_permutations(value: Any, architecture: Architecture) -> None:
     """Refuse anything but "known", or "unknown" with a square dyadic architecture."""
     if value not in ("known", "unknown"):
-        raise ProblemError(f"permutations must be 'known' or 'unknown', got {value!r}")
+        raise ProblemError(f"permutations must be 'known' or 'unknown', got {short(value)}")
     if value == "known":
         return
     m, n = architecture.shape

@@ -18,7 +18,7 @@ from sparseopt.interface.analyzer import Analyzer, AnyAnalyzer
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.finding import Finding, Severity
-from sparseopt.interface.printing import raised
+from sparseopt.interface.printing import raised, short
 from sparseopt.interface.report import Report, Skipped
 from sparseopt.interface.verdict import Accepted, Refused
 from sparseopt.judging.check import judgement
@@ -72,7 +72,9 @@ def _asked(
             own.append(item)
         else:
             hint = f"; pass an instance: {item.__name__}()" if isinstance(item, type) else ""
-            raise ProblemError(f"analyzers are names or Analyzer instances, got {item!r}{hint}")
+            raise ProblemError(
+                f"analyzers are names or Analyzer instances, got {short(item)}{hint}"
+            )
     return names, own
 
 

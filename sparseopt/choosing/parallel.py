@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from sparseopt.choosing.availability import is_installed
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -91,10 +92,10 @@ def _require(jobs: int | None, backend: str | None) -> None:
     right = isinstance(jobs, int) and not isinstance(jobs, bool) and (jobs >= 1 or jobs == -1)
     if jobs is not None and not right:
         raise ProblemError(
-            f"jobs must be a positive number, or -1 for all processors, not {jobs!r}"
+            f"jobs must be a positive number, or -1 for all processors, not {short(jobs)}"
         )
     if backend is not None and backend not in BACKENDS:
-        raise ProblemError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
+        raise ProblemError(f"backend must be one of {', '.join(BACKENDS)}, not {short(backend)}")
     if backend is None and jobs in (None, 1):
         return
     for module in ("joblib", BACKENDS[backend or "processes"]):

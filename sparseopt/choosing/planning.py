@@ -14,7 +14,7 @@ from sparseopt.choosing.preference import Preferences, effective
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.plan import Candidate, Plan, in_words
-from sparseopt.interface.printing import raised
+from sparseopt.interface.printing import raised, short
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.solver import Solver
 from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable
@@ -234,7 +234,9 @@ def prepare(
 ) -> list[Prepared]:
     """Return the candidates for `problem` with their solver instances, in running order."""
     if max_memory is not None and not as_figure(max_memory, "max_memory") > 0:
-        raise ProblemError(f"max_memory must be a positive number of bytes, got {max_memory!r}")
+        raise ProblemError(
+            f"max_memory must be a positive number of bytes, got {short(max_memory)}"
+        )
     if not isinstance(problem, Problem):
         name = (
             f"the class {problem.__name__}" if isinstance(problem, type) else type(problem).__name__
@@ -248,7 +250,7 @@ def prepare(
     if solver is not None and not isinstance(solver, str):
         called = isinstance(solver, type) and issubclass(solver, Solver)
         hint = f"; give an instance: {solver.__name__}()" if called else ""
-        raise ProblemError(f"solver must be a name or a Solver instance, got {solver!r}{hint}")
+        raise ProblemError(f"solver must be a name or a Solver instance, got {short(solver)}{hint}")
     known = registry()
     chosen = effective(block, prefer, known)
     found = known.solvers_for(type(problem))

@@ -13,6 +13,7 @@ from sparseopt.cli import options as opt
 from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import Output, Source, load, save, tell
 from sparseopt.cli.network_source import Part
+from sparseopt.interface.printing import short
 
 
 def compress(
@@ -43,7 +44,7 @@ def compress(
 ) -> None:
     """Replace layers by products of Kronecker-sparse factors, with proven errors; a new file."""
     if not 0 < ratio < 1:
-        raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {ratio!r}")
+        raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {short(ratio)}")
     part = Part(shape, output_name, until)
     network = load(file, output, json, part=part)
     module = network.to_torch()

@@ -16,7 +16,7 @@ from rich.markup import escape
 from sparseopt.cli.options import SEVERITIES
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Severity
-from sparseopt.interface.printing import printable_lines
+from sparseopt.interface.printing import printable_lines, short
 from sparseopt.interface.solution import Solution
 from sparseopt.tools.progress import ProgressBar
 
@@ -89,7 +89,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, separator, text = pair.partition("=")
         if not (separator and name):
-            raise ProblemError(f"--option takes name=value, got {pair!r}")
+            raise ProblemError(f"--option takes name=value, got {short(pair)}")
         try:
             options[name] = json.loads(text)
         except json.JSONDecodeError:
@@ -116,7 +116,9 @@ def severity_code(found: Iterable[Severity], fail_on: str) -> int:
         If `fail_on` is no severity to fail on, also where nothing was found.
     """
     if fail_on not in SEVERITIES:
-        raise ProblemError(f"--fail-on must be one of {', '.join(SEVERITIES)}, got {fail_on!r}")
+        raise ProblemError(
+            f"--fail-on must be one of {', '.join(SEVERITIES)}, got {short(fail_on)}"
+        )
     if fail_on == "never":
         return FINE
     least = Severity(fail_on).rank

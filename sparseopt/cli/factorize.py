@@ -14,6 +14,7 @@ from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, print_solution, progress_display, say
 from sparseopt.cli.product_files import require_output, write_product
 from sparseopt.cli.streams import STREAM, require_apart, require_one_stream, taken
+from sparseopt.interface.printing import short
 from sparseopt.judging.files import read_text
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.reading.matrices import read_matrix
@@ -65,7 +66,7 @@ def factorize(
     if permutations != "known" and str(output).lower().endswith(".safetensors"):
         raise so.ProblemError(
             "files of safetensors hold no orders of rows and columns; with --permutations unknown "
-            f"write .json or .npz, not {output!r}"
+            f"write .json or .npz, not {short(output)}"
         )
     target = read_matrix(taken(file), variable)
     problem = so.ButterflyFactorization(target, _parse(architecture, target), permutations)
@@ -103,14 +104,14 @@ def _parse(text: str, target: np.ndarray) -> so.Architecture:
             p, q = (int(number) for number in rest.split(","))
         except ValueError as error:
             raise so.ProblemError(
-                f"monarch takes monarch:P,Q with two integers, got {text!r}"
+                f"monarch takes monarch:P,Q with two integers, got {short(text)}"
             ) from error
         return so.Architecture.monarch(rows, columns, p, q)
     if kind == "search" and rest:
         return _search(rest, target)
     if text.endswith(".json"):
         return _read_architecture(text)
-    raise so.ProblemError(f"--architecture must be {_FORMS}, got {text!r}")
+    raise so.ProblemError(f"--architecture must be {_FORMS}, got {short(text)}")
 
 
 def _search(rest: str, target: np.ndarray) -> so.Architecture:

@@ -14,6 +14,7 @@ from sparseopt.cli.console import say, say_json
 from sparseopt.cli.network_source import Part
 from sparseopt.cli.streams import STREAM, put_file, require_apart, require_one_stream, taken
 from sparseopt.interface.context import Progress
+from sparseopt.interface.printing import short
 
 Source = Annotated[
     str, typer.Argument(metavar="IN", help="A network (.onnx, .pt2); - is standard input.")
@@ -48,7 +49,7 @@ def load(
     file = taken(file)
     require_one_stream(output, as_json)
     if output != STREAM and Path(output).suffix.lower() not in SUFFIXES:
-        raise so.ProblemError(f"--output must end in {', '.join(SUFFIXES)}, got {output!r}")
+        raise so.ProblemError(f"--output must end in {', '.join(SUFFIXES)}, got {short(output)}")
     if not file.lower().endswith((".onnx", ".pt2")):
         raise so.ProblemError(f"{file!r} must end in .onnx or .pt2")
     with options_named():

@@ -10,6 +10,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.cli.streams import STREAM, put_arrays, put_text
+from sparseopt.interface.printing import short
 from sparseopt.judging.array_files import read_arrays
 from sparseopt.judging.files import read_text
 
@@ -19,7 +20,7 @@ OUTPUTS = (".json", ".npz", ".safetensors")
 def require_output(output: str | None) -> None:
     """Refuse an output that no product can be written to, before any work."""
     if output not in (None, STREAM) and Path(str(output)).suffix.lower() not in OUTPUTS:
-        raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {output!r}")
+        raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {short(output)}")
 
 
 def read_product(file: str) -> so.KroneckerProduct:

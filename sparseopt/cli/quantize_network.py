@@ -11,6 +11,7 @@ from sparseopt.cli.console import progress_display, say, say_json
 from sparseopt.cli.network_files import is_like, options_named
 from sparseopt.cli.network_source import Part
 from sparseopt.cli.streams import STREAM, put_file, put_text
+from sparseopt.interface.printing import short
 from sparseopt.judging.array_files import read_array
 from sparseopt.tools.quantizing.writing import write_like
 
@@ -36,7 +37,7 @@ def quantize_network(
     own = Path(file).suffix.lower()  # of what goes to standard output
     suffix = own if streamed else None if output is None else Path(output).suffix.lower()
     if suffix not in (None, *OUTPUTS):
-        raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {output!r}")
+        raise so.ProblemError(f"--output must end in {', '.join(OUTPUTS)}, got {short(output)}")
     batch = None if inputs is None else np.asarray(read_array(inputs))
     with progress_display(not as_json) as progress:
         context = so.Context(progress=progress)

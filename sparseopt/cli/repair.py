@@ -21,6 +21,7 @@ from sparseopt.cli.streams import (
     require_one_stream,
     taken,
 )
+from sparseopt.interface.printing import short
 from sparseopt.networks.layers import consecutive_linear_pairs
 from sparseopt.tools.pruning.criteria import CRITERIA
 from sparseopt.tools.pruning.one_shot import masked
@@ -70,7 +71,7 @@ def repair(
     suffix = Path(output).suffix.lower()
     if isinstance(subject, so.Closedness):
         if not streamed and suffix not in (".json", ".npz"):
-            raise so.ProblemError(f"--output must end in .json or .npz, got {output!r}")
+            raise so.ProblemError(f"--output must end in .json or .npz, got {short(output)}")
         if costs is not None:
             raise so.ProblemError("supports have no weights, so --costs is for networks")
         problem = so.NearestClosedSupport(subject.supports, allow, keep_lines=keep_lines)
@@ -87,9 +88,9 @@ def repair(
     if allow != "remove":
         raise so.ProblemError(f"weights of a network can only be removed, not --allow {allow}")
     if not streamed and suffix not in (".onnx", ".pt2", ".json"):
-        raise so.ProblemError(f"--output must end in .onnx, .pt2 or .json, got {output!r}")
+        raise so.ProblemError(f"--output must end in .onnx, .pt2 or .json, got {short(output)}")
     if costs is not None and costs not in ("magnitude", "path_cost"):
-        raise so.ProblemError(f"--costs must be magnitude or path_cost, not {costs!r}")
+        raise so.ProblemError(f"--costs must be magnitude or path_cost, not {short(costs)}")
 
     def close(masks: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         scores = None if costs is None else CRITERIA[costs].scores(subject, seed or 0)

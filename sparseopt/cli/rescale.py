@@ -15,6 +15,7 @@ from sparseopt.cli.console import progress_display
 from sparseopt.cli.network_files import New, Output, Source, load, save, tell
 from sparseopt.cli.network_source import Part
 from sparseopt.cli.streams import require_apart
+from sparseopt.interface.printing import short
 from sparseopt.judging.array_files import read_array
 from sparseopt.judging.files import read_text
 
@@ -76,7 +77,7 @@ def _read(file: str) -> Any:
     if file.endswith(".npy"):
         return read_array(file)  # type: ignore[arg-type]
     if not file.endswith(".json"):
-        raise so.ProblemError(f"--factors must end in .npy or .json, got {file!r}")
+        raise so.ProblemError(f"--factors must end in .npy or .json, got {short(file)}")
     try:
         found = json_module.loads(read_text(file))
     except ValueError as error:

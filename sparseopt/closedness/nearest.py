@@ -17,6 +17,7 @@ from sparseopt.interface.arrays import Supports, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.judging.evidence import EvidenceError, Integer, Rational, brief
@@ -182,7 +183,9 @@ class NearestClosedSupport(Problem[ClosedSupport, "ClosedSupportCertificate"]):
 
     def __post_init__(self) -> None:
         if type(self.allow) is not str or self.allow not in ALLOWED:
-            raise ProblemError(f"allow must be one of {', '.join(ALLOWED)}, not {self.allow!r}")
+            raise ProblemError(
+                f"allow must be one of {', '.join(ALLOWED)}, not {short(self.allow)}"
+            )
         supports = Closedness(self.supports, self.field).supports
         if len(supports) != 2:
             raise ProblemError(f"it takes two supports [I, J], not {len(supports)}")

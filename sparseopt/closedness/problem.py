@@ -12,7 +12,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import Supports, as_support
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.interface.problem import Problem
 
 VERDICTS = ("closed", "not_closed", "unknown")
@@ -28,7 +28,7 @@ class ClosednessVerdict:
 
     def __post_init__(self) -> None:
         if type(self.value) is not str or self.value not in VERDICTS:
-            raise ProblemError(f"value must be one of {VERDICTS}, got {self.value!r}")
+            raise ProblemError(f"value must be one of {VERDICTS}, got {short(self.value)}")
         if type(self.reason) is not str:
             raise ProblemError(f"reason must be a text, got {type(self.reason).__name__}")
 
@@ -74,7 +74,8 @@ class Closedness(Problem[ClosednessVerdict, Any]):
 
     def __post_init__(self) -> None:
         if type(self.field) is not str or self.field not in ("real", "complex"):
-            raise ProblemError(f"field must be 'real' or 'complex', got {self.field!r}")
+            hint = "" if isinstance(self.field, str) else "; supports are one list, as in [I, J]"
+            raise ProblemError(f"field must be 'real' or 'complex', got {short(self.field)}{hint}")
         given = self.supports
         if scipy.sparse.issparse(given) or (isinstance(given, np.ndarray) and given.ndim in (0, 2)):
             raise ProblemError("supports must be a list of matrices; for one matrix write [I]")

@@ -13,6 +13,7 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.judging import limits
 from sparseopt.judging.evidence import brief
 
@@ -134,7 +135,7 @@ def as_figure(value: Any, name: str) -> float:
 def as_count(value: Any, name: str) -> int:
     """Return a positive integer, of Python or NumPy, as an int; refuse everything else."""
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ProblemError(f"{name} must be a positive integer, got {value!r}")
+        raise ProblemError(f"{name} must be a positive integer, got {short(value)}")
     return int(value)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError, TimeLimitReached
+from sparseopt.interface.printing import short
 
 Progress = Callable[[float, str], None]
 
@@ -60,17 +61,19 @@ class Context:
             if not callable(self.progress):
                 raise ProblemError(
                     "progress must be a function of a fraction and a message, for instance "
-                    f"so.ProgressBar(), got {self.progress!r}"
+                    f"so.ProgressBar(), got {short(self.progress)}"
                 )
             object.__setattr__(self, "progress", _Forward(self.progress))
         limit, seed = self.time_limit, self.seed
         if limit is not None and not (_is_number(limit) and limit > 0):
-            raise ProblemError(f"time_limit must be a positive number of seconds, got {limit!r}")
+            raise ProblemError(
+                f"time_limit must be a positive number of seconds, got {short(limit)}"
+            )
         if seed is not None and not (isinstance(seed, int | np.integer) and seed >= 0):
-            raise ProblemError(f"seed must be a nonnegative integer, got {seed!r}")
+            raise ProblemError(f"seed must be a nonnegative integer, got {short(seed)}")
         asked = self.tolerance
         if asked is not None and not (_is_number(asked) and 0 <= asked < float("inf")):
-            raise ProblemError(f"tolerance must be a finite number, at least 0, got {asked!r}")
+            raise ProblemError(f"tolerance must be a finite number, at least 0, got {short(asked)}")
 
     def rng(self) -> np.random.Generator:
         """Return a fresh NumPy generator; two calls give the same stream."""

@@ -13,7 +13,7 @@ import numpy as np
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type, require_kinds
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.interface.seams import drawn
 
 
@@ -217,7 +217,9 @@ class Finding:
         known = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         if not isinstance(self.severity, Severity):
             words = ", ".join(f"so.Severity.{each.name}" for each in Severity)
-            raise ProblemError(f"severity of a finding is one of {words}, not {self.severity!r}")
+            raise ProblemError(
+                f"severity of a finding is one of {words}, not {short(self.severity)}"
+            )
         require_kinds("a finding", known, _KINDS)
         for name in ("rule", "where", "message"):
             if not known[name].strip():

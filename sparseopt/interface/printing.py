@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import traceback
 from typing import TypeVar
 
@@ -69,6 +70,26 @@ def printable_lines(text: object) -> str:
     'plan\\n  layer\\\\x1b[2K 1'
     """
     return "\n".join(printable(line, len(line) + 1) for line in str(text).split("\n"))
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
+
+
+def short(value: object) -> str:
+    """Return what somebody passed in a few words, for an error: of an array its shape.
+
+    Examples
+    --------
+    >>> short("magnitud")
+    "'magnitud'"
+    >>> short(list(range(1000)))
+    '[0, 1, 2, 3, 4, 5, ...]'
+    """
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape and not isinstance(value, type):
+        return f"a {type(value).__name__} of shape {tuple(shape)}"
+    return _SHORT.repr(value)
 
 
 def raised(error: BaseException) -> str:

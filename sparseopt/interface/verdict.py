@@ -7,6 +7,7 @@ from enum import Enum
 
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 
 
 @json_type
@@ -31,7 +32,7 @@ _RANKS = {guarantee: place for place, guarantee in enumerate(Guarantee)}
 
 def _require_reason(text: object, what: str) -> None:
     if not isinstance(text, str) or not text.strip():
-        raise TypeError(f"{what} needs a non-empty text that a user can act on, got {text!r}")
+        raise TypeError(f"{what} needs a non-empty text that a user can act on, got {short(text)}")
 
 
 @json_type

@@ -15,6 +15,7 @@ from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike, as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
@@ -131,7 +132,7 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         norm = self.norm
         known = isinstance(norm, int | float | np.integer | np.floating) and norm in NORMS
         if isinstance(norm, bool) or not known:
-            raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {norm!r}")
+            raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {short(norm)}")
         object.__setattr__(self, "norm", math.inf if norm == math.inf else int(norm))
         unit = Fit(system).unit
         if math.ldexp(math.ldexp(noise, -unit), unit) != noise:

@@ -12,6 +12,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,11 +90,11 @@ class Blocks:
 def as_strength(value: Any, name: str = "strength") -> float:
     """Return a finite number that is not negative."""
     if isinstance(value, bool | np.bool_ | complex | np.complexfloating | str | None):
-        raise ProblemError(f"{name} must be a number, got {value!r}")
+        raise ProblemError(f"{name} must be a number, got {short(value)}")
     try:
         strength = float(value)
     except (TypeError, ValueError) as error:
-        raise ProblemError(f"{name} must be a number, got {value!r}") from error
+        raise ProblemError(f"{name} must be a number, got {short(value)}") from error
     if not math.isfinite(strength):
         raise ProblemError(f"{name} is {strength}; give a finite number")
     if strength < 0:
@@ -105,7 +106,7 @@ def as_strength(value: Any, name: str = "strength") -> float:
 
 def as_flag(value: Any) -> bool:
     if not isinstance(value, bool | np.bool_):
-        raise ProblemError(f"positive must be True or False, got {value!r}")
+        raise ProblemError(f"positive must be True or False, got {short(value)}")
     return bool(value)
 
 

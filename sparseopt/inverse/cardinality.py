@@ -15,6 +15,7 @@ from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import as_system, misfit, take_system
@@ -70,7 +71,7 @@ class CardinalityRegression(Problem[Coefficients, Any]):
         system = take_system(self)
         size, n = self.size, system.shape[1]
         if isinstance(size, bool) or not isinstance(size, int | np.integer):
-            raise ProblemError(f"size must be an integer, got {size!r}")
+            raise ProblemError(f"size must be an integer, got {short(size)}")
         if not 1 <= size <= n:
             raise ProblemError(f"size is {size}; it must lie between 1 and the {n} columns")
         object.__setattr__(self, "size", int(size))

@@ -13,6 +13,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.least_squares import projection_bound
 from sparseopt.inverse.operators import ColumnOperator
@@ -92,7 +93,7 @@ def as_nonnegative(value: Any, name: str, positive: bool = False) -> float:
     number = as_figure(value, name)
     if not math.isfinite(number) or number < 0 or (positive and number == 0):
         least = "above 0" if positive else "at least 0"
-        raise ProblemError(f"{name} is {number!r}; it must be a finite number {least}")
+        raise ProblemError(f"{name} is {short(number)}; it must be a finite number {least}")
     return number
 
 

@@ -15,6 +15,7 @@ from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.interface.arrays import MatrixLike, read_only, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.fit import as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
@@ -45,7 +46,7 @@ class SupportedCoefficients:
     def __post_init__(self) -> None:
         object.__setattr__(self, "x", number_vector(self.x, "x"))
         if type(self.rank) is not int or self.rank < 0:
-            raise ProblemError(f"rank must be an integer of at least 0, got {self.rank!r}")
+            raise ProblemError(f"rank must be an integer of at least 0, got {short(self.rank)}")
         if not isinstance(self.rank_deficient, bool):
             raise ProblemError("rank_deficient must be True or False")
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.inverse.blocks import Blocks, as_strength
 from sparseopt.inverse.penalty import Penalty
 
@@ -93,10 +94,10 @@ class NuclearNorm(Penalty):
         try:
             shape = tuple(self.shape)
         except TypeError as error:
-            raise ProblemError(f"shape must be two numbers, got {self.shape!r}") from error
+            raise ProblemError(f"shape must be two numbers, got {short(self.shape)}") from error
         sound = [isinstance(v, int | np.integer) and not isinstance(v, bool) for v in shape]
         if len(shape) != 2 or not all(sound) or min(shape) < 1:
-            raise ProblemError(f"shape must be two positive integers, got {self.shape!r}")
+            raise ProblemError(f"shape must be two positive integers, got {short(self.shape)}")
         object.__setattr__(self, "shape", (int(shape[0]), int(shape[1])))
 
     def blocks(self, size: int) -> Blocks:

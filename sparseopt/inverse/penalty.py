@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.inverse.blocks import (
     Blocks,
     as_flag,
@@ -143,11 +144,11 @@ class PenaltySum(Penalty):
 
     def __post_init__(self) -> None:
         if not isinstance(self.parts, Iterable):
-            raise ProblemError(f"parts must be penalties, got {self.parts!r}")
+            raise ProblemError(f"parts must be penalties, got {short(self.parts)}")
         parts: list[Penalty] = []
         for part in self.parts:
             if not isinstance(part, Penalty):
-                raise ProblemError(f"parts must be penalties, got {part!r}")
+                raise ProblemError(f"parts must be penalties, got {short(part)}")
             parts += part.parts if isinstance(part, PenaltySum) else [part]
         if not parts:
             raise ProblemError("a sum of penalties needs at least one")

@@ -26,6 +26,7 @@ from sparseopt.interface.arrays import (
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.blocks import as_weights
 from sparseopt.inverse.coefficients import Coefficients
@@ -243,7 +244,7 @@ class SparseRegression(Problem[Coefficients, Any]):
         if not isinstance(self.penalty, Penalty):
             raise ProblemError(
                 "penalty must be L1(strength) or GroupL1(strength, groups), or another Penalty, "
-                f"got {self.penalty!r}"
+                f"got {short(self.penalty)}"
             )
         _require_limits(self.penalty, design.shape[1])
         if self.sample_weights is not None:

@@ -16,7 +16,7 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import MatrixLike, read_only, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_complex, as_real
 from sparseopt.inverse.fit import as_system
@@ -49,7 +49,7 @@ class RecoveryVerdict:
 
     def __post_init__(self) -> None:
         if type(self.value) is not str or self.value not in VALUES:
-            raise ProblemError(f"value must be one of {VALUES}, got {self.value!r}")
+            raise ProblemError(f"value must be one of {VALUES}, got {short(self.value)}")
         if type(self.condition) is not str:
             raise ProblemError(f"condition must be a text, got {type(self.condition).__name__}")
 
@@ -146,7 +146,7 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         if self.signs is not None and self.support is None:
             raise ProblemError("signs belong to a support; give support= as well")
         if type(self.method) is not str or self.method not in METHODS:
-            raise ProblemError(f"method must be one of {METHODS}, got {self.method!r}")
+            raise ProblemError(f"method must be one of {METHODS}, got {short(self.method)}")
         object.__setattr__(self, "design", design)
         object.__setattr__(self, "columns", read)  # read once
         if self.sparsity is not None:
@@ -252,7 +252,7 @@ def _product(design: KroneckerProduct) -> tuple[Any, DesignColumns]:
 
 def _as_sparsity(value: Any, columns: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ProblemError(f"sparsity must be an integer, got {value!r}")
+        raise ProblemError(f"sparsity must be an integer, got {short(value)}")
     if not 1 <= value <= columns:
         raise ProblemError(
             f"sparsity is {value}; the design has {columns} columns, so give 1 to {columns}"

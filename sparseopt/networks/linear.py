@@ -11,6 +11,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.networks.operator import Operator, one_input
 from sparseopt.networks.parameters import Shape, as_parameter, cast
 from sparseopt.networks.semiring import SUM, Semiring
@@ -168,7 +169,7 @@ class Neuron(Operator):
         set_parameter(self, "weight", 1)
         set_parameter(self, "bias", 0)
         if self.kind not in ("id", "relu", "pool"):
-            raise ProblemError(f"a neuron is id, relu or pool, not {self.kind!r}")
+            raise ProblemError(f"a neuron is id, relu or pool, not {short(self.kind)}")
         if not 1 <= self.rank <= self.weight.size:
             raise ProblemError(f"a pool of {self.weight.size} inputs has no rank {self.rank}")
 

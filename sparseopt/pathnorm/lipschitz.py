@@ -15,6 +15,7 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.networks.network import Network
@@ -202,7 +203,7 @@ class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
             value = getattr(self, name)
             good = isinstance(value, int | float | np.number) and not isinstance(value, bool)
             if not good or not float(value) >= 1:
-                raise ProblemError(f"{name} is {value!r}; a norm needs a number from 1 to inf")
+                raise ProblemError(f"{name} is {short(value)}; a norm needs a number from 1 to inf")
             number = float(value)
             object.__setattr__(self, name, int(number) if number.is_integer() else number)
 

@@ -14,6 +14,7 @@ import numpy as np
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import UNIT, float_above, shown_above
 from sparseopt.judging.serialization import same_content
@@ -66,13 +67,13 @@ class PathDistanceValue:
     def __post_init__(self) -> None:
         object.__setattr__(self, "value", as_float(self.value, "value"))
         if not 0 <= self.value < math.inf:
-            raise ProblemError(f"value is {self.value!r}; a distance is finite and at least 0")
+            raise ProblemError(f"value is {short(self.value)}; a distance is finite and at least 0")
         if self.exact is not None:
             object.__setattr__(self, "exact", as_rational(self.exact, "exact"))
         if self.outputs is not None:
             object.__setattr__(self, "outputs", as_float(self.outputs, "outputs"))
         if not isinstance(self.same_signs, bool):
-            raise ProblemError(f"same_signs is {self.same_signs!r}; it must be True or False")
+            raise ProblemError(f"same_signs is {short(self.same_signs)}; it must be True or False")
 
     def output_bound(self, input_bound: float) -> float:
         """Return a bound on ``|f_a(x) - f_b(x)|_1`` for all x with ``|x|_inf <= input_bound``.
@@ -90,7 +91,7 @@ class PathDistanceValue:
         """
         plain = input_bound.item() if isinstance(input_bound, np.generic) else input_bound
         if not isinstance(plain, int | float | Fraction) or not 0 <= plain < math.inf:
-            raise ProblemError(f"input_bound is {input_bound!r}; give a number of at least 0")
+            raise ProblemError(f"input_bound is {short(input_bound)}; give a number of at least 0")
         known = [] if self.outputs is None else [Fraction(self.outputs)]
         if self.kind != "exact":  # the bounds of a distance bound the outputs, too
             known.append(Fraction(self.value))

@@ -15,7 +15,7 @@ from sparseopt.interface.arrays import read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import UNIT, below, shown_above
 from sparseopt.networks.network import Network
@@ -291,7 +291,7 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
         object.__setattr__(self, "q", _exponent(self.q, "q", zero=True))
         object.__setattr__(self, "r", _exponent(self.r, "r", zero=False))
         if self.affine not in ("as_is", "merged"):
-            raise ProblemError(f"affine must be 'as_is' or 'merged', not {self.affine!r}")
+            raise ProblemError(f"affine must be 'as_is' or 'merged', not {short(self.affine)}")
 
     @property
     def chosen(self) -> Network:
@@ -336,8 +336,8 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
 def _exponent(value: Any, name: str, zero: bool) -> float:
     least = "0, a positive number or inf" if zero else "a positive number or inf"
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction | np.number):
-        raise ProblemError(f"{name} is {value!r}; it must be {least}")
+        raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     number = float(value)
     if math.isnan(number) or number < 0 or (number == 0 and not zero):
-        raise ProblemError(f"{name} is {value!r}; it must be {least}")
+        raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     return int(number) if number.is_integer() else number

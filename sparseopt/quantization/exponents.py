@@ -13,6 +13,7 @@ import numpy as np
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.quantization.nearest import Grid, nearest
 from sparseopt.quantization.number_format import NumberFormat
@@ -48,7 +49,7 @@ class ExponentFit:
 
     def __post_init__(self) -> None:
         if self.value not in ("fits", "does_not_fit"):
-            raise ProblemError(f"value must be 'fits' or 'does_not_fit', got {self.value!r}")
+            raise ProblemError(f"value must be 'fits' or 'does_not_fit', got {short(self.value)}")
         powers = [np.asarray(p) for p in self.powers]
         if any(p.dtype.kind != "i" or p.ndim != 1 for p in powers):
             raise ProblemError("powers must be vectors of integers")

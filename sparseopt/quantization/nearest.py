@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import no_array, unmasked
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import two_product
 
 OVERFLOW = ("saturate", "error", "ieee")
@@ -92,7 +93,7 @@ def nearest(array: np.ndarray, grid: Grid, overflow: str, name: str) -> np.ndarr
         Of the format, for errors.
     """
     if overflow not in OVERFLOW:
-        raise ProblemError(f"overflow must be one of {', '.join(OVERFLOW)}, got {overflow!r}")
+        raise ProblemError(f"overflow must be one of {', '.join(OVERFLOW)}, got {short(overflow)}")
     if array.dtype.kind == "c":
         rounded = np.empty(array.shape, dtype=array.dtype)
         rounded.real = nearest(array.real, grid, overflow, name)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.quantization.nearest import Grid, as_floats, nearest, quotients
 
 _SCALES = (None, "free", "power_of_two")
@@ -297,5 +298,5 @@ def significand(t: int, scale: str | None = None) -> NumberFormat:
     """
     is_integer = isinstance(t, int | np.integer) and not isinstance(t, bool)
     if not is_integer or not 1 <= t <= 53:
-        raise ProblemError(f"t must be an integer from 1 to 53, got {t!r}")
+        raise ProblemError(f"t must be an integer from 1 to 53, got {short(t)}")
     return NumberFormat(f"F{t}", scale)

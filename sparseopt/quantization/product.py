@@ -14,6 +14,7 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.figures import ROOMS, Figure
 from sparseopt.quantization.chain_error import DENSE_UP_TO, is_rank_one, relative_error
@@ -101,7 +102,9 @@ class ProductQuantization(Problem[KroneckerProduct, Any]):
         object.__setattr__(self, "product", product)
         object.__setattr__(self, "format", as_formats(self.format, len(product.factors)))
         if self.overflow not in ("saturate", "error"):
-            raise ProblemError(f"overflow must be 'saturate' or 'error', got {self.overflow!r}")
+            raise ProblemError(
+                f"overflow must be 'saturate' or 'error', got {short(self.overflow)}"
+            )
         self._require_target()
         for i, (factor, form) in enumerate(zip(product.factors, self.format, strict=True)):
             self._require_format(i, factor, form)
@@ -119,7 +122,7 @@ class ProductQuantization(Problem[KroneckerProduct, Any]):
             return
         target = as_figure(self.relative_error, "relative_error")
         if not 0.0 < target < 1.0:
-            raise ProblemError(f"relative_error must be between 0 and 1, got {target!r}")
+            raise ProblemError(f"relative_error must be between 0 and 1, got {short(target)}")
         if any(form is not None for form in self.format):
             raise ProblemError("give formats or a relative error, not both; format=None finds some")
         object.__setattr__(self, "relative_error", target)

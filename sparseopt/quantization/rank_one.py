@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.real_arrays import as_real
 from sparseopt.quantization.exact import dot, root_above
@@ -80,7 +81,7 @@ class RankOneTerm:
         for name in ("scale_u", "scale_v"):
             scale = as_figure(getattr(self, name), name)
             if not 0.0 < scale < np.inf:
-                raise ProblemError(f"{name} must be a positive number, got {scale!r}")
+                raise ProblemError(f"{name} must be a positive number, got {short(scale)}")
             object.__setattr__(self, name, scale)
 
     def to_dense(self) -> np.ndarray:

@@ -13,6 +13,7 @@ from sparseopt.choosing.solving import solve
 from sparseopt.closedness.problem import Closedness
 from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.interface.solution import Solution
 from sparseopt.judging.rounding import below, shown_below
 from sparseopt.supports.certificate import is_exactly
@@ -214,7 +215,7 @@ def _chosen(problem: FixedSupportFactorization, decays: Iterable[float] | None) 
     try:
         given = list(decays)
     except TypeError as error:
-        raise ProblemError(f"decays must be a list of numbers, got {decays!r}") from error
+        raise ProblemError(f"decays must be a list of numbers, got {short(decays)}") from error
     chosen = [as_figure(value, f"decays[{i}]") for i, value in enumerate(given)]
     if not chosen:
         raise ProblemError("decays is empty; give at least one number above 0")

@@ -10,7 +10,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import read_only
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import short_repr
+from sparseopt.interface.printing import short, short_repr
 from sparseopt.interface.seams import drawn
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
@@ -81,7 +81,7 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
     array([2., 2.])
     """
     if affine not in ("as_is", "merged"):
-        raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
+        raise ProblemError(f"affine must be 'as_is' or 'merged', not {short(affine)}")
     offsets = biases(network, affine)
     sums: dict[str, tuple[float, float]] = {}
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import above
 from sparseopt.networks.linear import Neuron
 from sparseopt.networks.network import Network
@@ -43,7 +44,7 @@ class PoolingShape:
 def pooling_shape(network: Network, affine: str = "merged") -> PoolingShape:
     """Return depth and pooling figures of a network, for `generalization_bound`."""
     if affine not in ("as_is", "merged"):
-        raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
+        raise ProblemError(f"affine must be 'as_is' or 'merged', not {short(affine)}")
     chosen = network.merged if affine == "merged" else network
     depth: dict[str, int] = {}
     pools: dict[str, int] = {}
@@ -147,9 +148,9 @@ def bound_factor(
     sizes = {"samples": samples, "depth": depth, "inputs": inputs, "outputs": outputs}
     for name, value in {**sizes, "kernel": kernel}.items():
         if not value >= 1:
-            raise ProblemError(f"{name} is {value!r}; it must be at least 1")
+            raise ProblemError(f"{name} is {short(value)}; it must be at least 1")
     if not input_bound > 0 or input_bound == math.inf:
-        raise ProblemError(f"input_bound is {input_bound!r}; it must be positive and finite")
+        raise ProblemError(f"input_bound is {short(input_bound)}; it must be positive and finite")
     if pool_kinds < 0 or (pools_on_path is not None and pools_on_path < 0):
         raise ProblemError("numbers of pools must not be negative")
     if pools_on_path is None:

@@ -29,6 +29,7 @@ from sparseopt.butterfly.expansion import split_work
 from sparseopt.butterfly.splitting import lift, permute
 from sparseopt.butterfly.target import CHUNK
 from sparseopt.interface.arrays import beside
+from sparseopt.interface.printing import short
 
 BOUNDS = ("auto", "always", "never")
 ORDERS = ("left_to_right", "balanced")
@@ -246,8 +247,8 @@ def _wants_bounds(found: so.ButterflyCertificate, bounds: str, context: so.Conte
 def require_options(bounds: str, probes: int, order: str = ORDERS[0]) -> None:
     """Refuse options outside their range; called when an engine is built."""
     if bounds not in BOUNDS:
-        raise so.ProblemError(f"bounds must be one of {', '.join(BOUNDS)}, got {bounds!r}")
+        raise so.ProblemError(f"bounds must be one of {', '.join(BOUNDS)}, got {short(bounds)}")
     if isinstance(probes, bool) or not isinstance(probes, int) or probes < 0:
-        raise so.ProblemError(f"probes must be 0 or a number of vectors, got {probes!r}")
+        raise so.ProblemError(f"probes must be 0 or a number of vectors, got {short(probes)}")
     if order not in ORDERS:
-        raise so.ProblemError(f"order must be one of {', '.join(ORDERS)}, got {order!r}")
+        raise so.ProblemError(f"order must be one of {', '.join(ORDERS)}, got {short(order)}")

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import short_repr
+from sparseopt.interface.printing import short, short_repr
 from sparseopt.networks.network import Network
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.parameters import exact
@@ -128,7 +128,7 @@ def path_lifting(network: Network, affine: str = "as_is", limit: int = LIMIT) ->
     {'y': Fraction(5, 1)}
     """
     if affine not in ("as_is", "merged"):
-        raise ProblemError(f"affine must be 'as_is' or 'merged', not {affine!r}")
+        raise ProblemError(f"affine must be 'as_is' or 'merged', not {short(affine)}")
     if affine == "merged" and network.edge_count <= EDGES:
         # Products and sums of floats, too, are taken exactly.
         network = network.with_parameters({n: exact(a) for n, a in network.parameters().items()})

@@ -14,6 +14,7 @@ from sparseopt.choosing.solving import solve
 from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
+from sparseopt.interface.printing import short
 from sparseopt.interface.solution import Solution
 from sparseopt.inverse.kinds import gap_of
 from sparseopt.inverse.problem import SparseRegression
@@ -198,7 +199,9 @@ def _as_strengths(strengths: Iterable[Any]) -> list[float]:
     try:
         listed = list(strengths)
     except TypeError as error:
-        raise ProblemError(f"strengths must be a list of numbers, got {strengths!r}") from error
+        raise ProblemError(
+            f"strengths must be a list of numbers, got {short(strengths)}"
+        ) from error
     if not listed:
         raise ProblemError("strengths is empty; give at least one, or None for a grid")
     found = []
@@ -206,7 +209,7 @@ def _as_strengths(strengths: Iterable[Any]) -> list[float]:
         try:
             strength = float(value)
         except (TypeError, ValueError) as error:
-            raise ProblemError(f"strength {k} must be a number, got {value!r}") from error
+            raise ProblemError(f"strength {k} must be a number, got {short(value)}") from error
         if not (math.isfinite(strength) and strength >= 0):
             raise ProblemError(f"strength {k} is {strength}; give finite numbers of at least 0")
         found.append(strength)

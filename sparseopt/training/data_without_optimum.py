@@ -16,6 +16,7 @@ from sparseopt.closedness.limits import CURVE, Curve
 from sparseopt.closedness.proofs.laurent import Laurent, add_product, laurent, show
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.judging.evidence import INDEX, EvidenceError, List, Rational, Record, brief
 from sparseopt.training.sparse_training import SparseTraining, TrainingVerdict, claimed
 
@@ -157,7 +158,7 @@ class DataWithoutOptimumCertificate(Certificate):
     def weights_at(self, t: float) -> list[np.ndarray]:
         """Return W_1(t), ..., W_L(t), float64, for t > 0; `ProblemError` beyond float64."""
         if not isinstance(t, int | float | np.floating) or not 0 < t < math.inf:
-            raise ProblemError(f"t is {t!r}; give a positive number")
+            raise ProblemError(f"t is {short(t)}; give a positive number")
         found = [np.zeros(support.shape) for support in self.problem.supports]
         for matrix, layer in zip(found, self.evidence.weights, strict=True):
             for place, powers in layer.items():

@@ -13,7 +13,7 @@ from sparseopt.interface.arrays import Supports
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.evidence import brief
 
@@ -48,7 +48,7 @@ class TrainingVerdict:
 
     def __post_init__(self) -> None:
         if type(self.value) is not str or self.value not in VALUES:
-            raise ProblemError(f"value must be one of {VALUES}, got {self.value!r}")
+            raise ProblemError(f"value must be one of {VALUES}, got {short(self.value)}")
         if type(self.condition) is not str:
             raise ProblemError(f"condition must be a text, got {type(self.condition).__name__}")
 

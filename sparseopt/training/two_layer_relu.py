@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 from sparseopt.interface.arrays import as_figure, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.judging import limits
 from sparseopt.judging.rounding import TINY, gamma
@@ -129,8 +130,8 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
         decay = as_figure(self.decay, "decay")
         if not 0.0 < decay < math.inf:
             raise ProblemError(
-                f"decay must be a positive number, got {decay!r}; without decay the network of "
-                "least error need not exist, so take a small one"
+                f"decay must be a positive number, got {short(decay)}; without decay the network "
+                "of least error need not exist, so take a small one"
             )
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "targets", targets)

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.networks.layers import LinearLayer, linear_layer
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
@@ -57,7 +58,8 @@ def _matching(nodes: list[Node], choice: Choice, what: str) -> set[str]:
     for pattern in patterns:
         if not isinstance(pattern, str):
             raise ProblemError(
-                f"{what} takes names of layers, or a function of name and layer; got {pattern!r}"
+                f"{what} takes names of layers, or a function of name and layer; got "
+                f"{short(pattern)}"
             )
         found = {n.name for n in nodes if any(_fits(name, pattern) for name in _names(n))}
         if not found:

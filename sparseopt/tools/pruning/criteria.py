@@ -12,6 +12,7 @@ from sparseopt.choosing import offers
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError, UnknownNameError
+from sparseopt.interface.printing import short
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import PathCost, weight_names
 from sparseopt.tools.rescaling.balance import canonical_factors, living_weights
@@ -110,7 +111,7 @@ def _of_plugin(name: Any) -> Callable[[Network, int], Scores]:
             raise UnknownNameError("criterion", name, names)
         raise ProblemError(
             f"criterion must be one of {', '.join(names)}, or a function of the network, "
-            f"not {name!r}"
+            f"not {short(name)}"
         )
     missing = known[name].availability()
     if missing is not None:

@@ -12,6 +12,7 @@ from sparseopt.choosing import offers
 from sparseopt.guarantees.output_change import OutputChange
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.networks.network import Network
 from sparseopt.tools.change_ends import box_of, change_ends, require_moderate
 from sparseopt.tools.pruning.chosen import Choice
@@ -176,14 +177,15 @@ def _ratio(ratio: float | None, granularity: str) -> float:
         own = 1 - pattern[0] / pattern[1]
         if ratio is not None and ratio != own:
             raise ProblemError(
-                f"the pattern {granularity} has the ratio {own:g}, not {ratio!r}; leave it out"
+                f"the pattern {granularity} has the ratio {own:g}, not {short(ratio)}; leave it out"
             )
         return own
     if ratio is None:
         return 0.5
     if not (isinstance(ratio, int | float | np.number) and 0 <= ratio <= 1):
-        hint = f"; for {ratio:g} % give {ratio / 100:g}" if ratio in range(2, 100) else ""
-        raise ProblemError(f"ratio must lie in [0, 1], got {ratio!r}{hint}")
+        percent = isinstance(ratio, int | float | np.number) and ratio in range(2, 100)
+        hint = f"; for {ratio:g} % give {ratio / 100:g}" if percent else ""
+        raise ProblemError(f"ratio must lie in [0, 1], got {short(ratio)}{hint}")
     return float(ratio)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm.path_cost import weight_names
 from sparseopt.tools.pruning.channels import channel_masks, removed_groups, scores_of_groups
@@ -45,7 +46,7 @@ class Task:
 
     def __post_init__(self) -> None:
         if self.scope not in ("global", "layer"):
-            raise ProblemError(f"scope must be 'global' or 'layer', not {self.scope!r}")
+            raise ProblemError(f"scope must be 'global' or 'layer', not {short(self.scope)}")
         known = self.granularity in ("weight", "channel")
         if not isinstance(self.granularity, str) or not (known or pattern_of(self.granularity)):
             raise ProblemError(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 
 MOST_ROUNDS = 10_000
 
@@ -34,7 +35,7 @@ def ratios(schedule: int | Sequence[float] | None, ratio: float) -> list[float]:
         shares = [float(v) for v in schedule]  # type: ignore[union-attr]
     except (TypeError, ValueError) as error:
         raise ProblemError(
-            f"schedule must be a number of rounds, or a list of shares, got {schedule!r}"
+            f"schedule must be a number of rounds, or a list of shares, got {short(schedule)}"
         ) from error
     rising = all(a <= b for a, b in zip([0.0, *shares], shares, strict=False))
     if not shares or not rising or shares[-1] != ratio:

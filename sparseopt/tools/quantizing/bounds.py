@@ -25,6 +25,7 @@ import numpy as np
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
+from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import UNIT
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
@@ -187,7 +188,7 @@ def as_radius(value: Any, inputs: np.ndarray | None, network: Network) -> np.nda
     except (TypeError, ValueError) as error:
         raise ProblemError(
             "input_bound must be a number, or an array that broadcasts to the input's shape "
-            f"{network.input_shape}, got {value!r}"
+            f"{network.input_shape}, got {short(value)}"
         ) from error
     if not np.isfinite(radius).all() or radius.min(initial=0.0) < 0:
         raise ProblemError("input_bound must hold finite numbers that are not negative")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.quantization.number_format import NumberFormat
 
 _SMALL = 8
@@ -34,7 +35,9 @@ class Rounding:
     def of(cls, form: NumberFormat, granularity: str) -> Rounding:
         """Return what a format and "tensor" or "channel" ask for."""
         if granularity not in ("tensor", "channel"):
-            raise ProblemError(f"granularity must be 'tensor' or 'channel', got {granularity!r}")
+            raise ProblemError(
+                f"granularity must be 'tensor' or 'channel', got {short(granularity)}"
+            )
         needs = form.bits is not None and (form.bits < _SMALL or form.name.startswith("int"))
         if form.scale is None and needs:
             form = NumberFormat(form.name, "free")

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.quantization.rank_one import FormatLike, as_format
 from sparseopt.tools.quantizing.bounds import as_inputs, as_radius, example_from
 from sparseopt.tools.quantizing.codes import Rounding
@@ -189,4 +190,4 @@ def quantize(
 def _require(value: Any, known: tuple[str, ...], name: str) -> None:
     """Refuse a word that is not one of those known."""
     if value not in known:
-        raise ProblemError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+        raise ProblemError(f"{name} must be one of {', '.join(known)}, got {short(value)}")

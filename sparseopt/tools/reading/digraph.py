@@ -11,6 +11,7 @@ import networkx as nx
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.networks.linear import Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.neurons import neuron_attributes
@@ -152,7 +153,7 @@ class _Numbers:
 
 def _number(value: Any, what: str) -> Any:
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ProblemError(f"{what} is {value!r}; give an int, a Fraction or a float")
+        raise ProblemError(f"{what} is {short(value)}; give an int, a Fraction or a float")
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Rational):

@@ -28,7 +28,7 @@ import numpy as np
 
 from sparseopt.interface.context import Context, Progress
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import short_repr
+from sparseopt.interface.printing import short, short_repr
 from sparseopt.networks.network import Network
 from sparseopt.tools.rescaling.coupling import Coupling
 from sparseopt.tools.rescaling.dead import settle
@@ -218,7 +218,7 @@ def canonical_factors(
 
 def _positive(p: float) -> float:
     if not (isinstance(p, int | float) and 0 < p < math.inf):
-        raise ProblemError(f"p must be positive and finite, got {p!r}")
+        raise ProblemError(f"p must be positive and finite, got {short(p)}")
     return float(p)
 
 

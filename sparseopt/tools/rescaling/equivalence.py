@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable, short_repr
+from sparseopt.interface.printing import printable, short, short_repr
 from sparseopt.networks.network import Network
 from sparseopt.networks.parameters import cast
 from sparseopt.tools.rescaling.factors import multipliers
@@ -91,7 +91,7 @@ def are_rescaling_equivalent(
         narrow = any(x.dtype == np.float32 for x in (*old.values(), *new.values()))
         rtol = 0.0 if exact else 1e-4 if narrow else 1e-9
     if not rtol >= 0:
-        raise ProblemError(f"rtol must not be negative, got {rtol!r}")
+        raise ProblemError(f"rtol must not be negative, got {short(rtol)}")
     for name, array in old.items():
         changed = np.argwhere(np.sign(array) != np.sign(new[name]))
         if len(changed):

@@ -8,6 +8,7 @@ from typing import Any
 
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.interface.whole_file import write_whole
 from sparseopt.judging.serialization import to_json
 from sparseopt.networks.network import Network
@@ -71,7 +72,7 @@ def write(
             "makes of it"
         )
     if not isinstance(path, str | os.PathLike):
-        raise ProblemError(f"path must be the path of a file, not {path!r}")
+        raise ProblemError(f"path must be the path of a file, not {short(path)}")
     target = os.fspath(path)
     suffix = Path(target).suffix.lower()
     if like is not None:
