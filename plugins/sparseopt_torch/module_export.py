@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from functools import partial
 from typing import Any
 
@@ -18,10 +20,17 @@ from sparseopt_torch.module_check import random_like, unchanged_buffers
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep PyTorch's warnings about its own internals from the user."""
-    with warnings.catch_warnings():
+    """Keep what PyTorch says of its own internals from the user: warnings, logs, and graphs that it
+    prints where it cannot go on; what was wrong is in its errors."""
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    before = log.disabled
+    with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
         warnings.simplefilter("ignore")
-        yield
+        log.disabled = True
+        try:
+            yield
+        finally:
+            log.disabled = before
 
 
 def is_batch(module: torch.nn.Module, example: Inputs) -> bool:

@@ -269,3 +269,13 @@ def test_a_program_that_torch_cannot_run() -> None:
     program.state_dict["weight"] = torch.ones(2, 3, dtype=torch.uint8)
     with pytest.raises(so.ProblemError, match="PyTorch cannot run this program"):
         so.load_network(program)
+
+
+def test_a_forward_that_depends_on_the_data_is_one_sentence(capfd: Any) -> None:
+    class Branches(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(so.ProblemError, match="steps depend on the data is not a fixed network"):
+        so.load_network(Branches(), example=torch.zeros(1, 4))
+    assert capfd.readouterr().err == ""
