@@ -316,6 +316,7 @@ def test_reading_a_class_imports_its_home() -> None:
     names = [*{home: name for name, home in HOMES.items()}.values(), "Node", "Dense", "AxisMap"]
     code = (  # a process for each, which has imported the home of no other
         "import os, sys\n"
+        "import networkx, scipy.linalg, scipy.optimize, scipy.sparse.linalg, scipy.special\n"
         "import sparseopt\n"
         "from sparseopt.judging import serialization\n"
         "for name in sys.argv[1:]:\n"
