@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import Registry, registry
@@ -17,17 +16,38 @@ from sparseopt.interface.plan import Candidate, Plan, in_words
 from sparseopt.interface.printing import raised, short
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.solver import Solver
-from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable
+from sparseopt.interface.verdict import Accepted, Outranked, Refused, Unavailable, Verdict
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """A candidate together with the solver instance that would run (None if it would not)."""
 
     candidate: Candidate
     solver: Solver[Any] | None
-    rank: tuple[Any, ...] = ()
     on_request: bool = False
+
+
+class _Willing(NamedTuple):
+    """A solver that accepts a problem, before it is compared with others."""
+
+    rank: tuple[Any, ...]
+    item: Registered
+    solver: Solver[Any]
+    verdict: Accepted
+    memory: float | None
+    on_request: bool
+
+    def prepared(self, verdict: Verdict) -> Prepared:
+        entry = self.item.entry
+        candidate = Candidate(
+            self.item.name,
+            self.item.plugin.name,
+            entry.guarantee,
+            verdict,
+            left_out=self.item.left_out,
+            memory=self.memory,
+        )
+        return Prepared(candidate, self.solver, self.on_request)
 
 
 def option_names(cls: type) -> list[str]:
@@ -123,7 +143,7 @@ def _prepare_one(
     options: Mapping[str, Any],
     chosen: Preferences,
     max_memory: float | None,
-) -> Prepared:
+) -> Prepared | _Willing:
     def refused(verdict: Refused | Unavailable) -> Prepared:
         return Prepared(Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict), None)
 
@@ -150,17 +170,9 @@ def _prepare_one(
     large = _too_much(size, max_memory)
     if large is not None:
         return refused(large)
-    candidate = Candidate(
-        item.name,
-        item.plugin.name,
-        item.entry.guarantee,
-        verdict,
-        left_out=item.left_out,
-        memory=size,
-    )
     rank = _rank(item, verdict.cost, chosen)
     waits = item.entry.on_request and rank[0] == len(chosen.prefer)
-    return Prepared(candidate, solver, rank, waits)
+    return _Willing(rank, item, solver, verdict, size, waits)
 
 
 def build(cls: type, options: Mapping[str, Any]) -> Any:
@@ -172,20 +184,21 @@ def build(cls: type, options: Mapping[str, Any]) -> Any:
         raise ProblemError(f"{cls.__name__} refuses the options {shown}: {error}") from error
 
 
-def _order(prepared: Iterable[Prepared]) -> list[Prepared]:
-    items = list(prepared)
-    running = sorted((p for p in items if p.solver is not None), key=lambda p: p.rank)
-    ordered = running[:1]
-    for other in running[1:]:
-        winner, cost = running[0], other.rank[4]
-        verdict = Outranked(winner.candidate.name, _why(winner.rank, other.rank), cost)
-        own = other.candidate
-        # dataclasses.replace takes longer than all else here.
-        passed = Candidate(
-            own.name, own.plugin, own.guarantee, verdict, "", own.left_out, own.memory
-        )
-        ordered.append(Prepared(passed, other.solver, other.rank, other.on_request))
-    rest = sorted((p for p in items if p.solver is None), key=lambda p: p.candidate.name)
+def _order(found: Iterable[Prepared | _Willing]) -> list[Prepared]:
+    willing: list[_Willing] = []
+    rest: list[Prepared] = []
+    for each in found:
+        if isinstance(each, _Willing):
+            willing.append(each)
+        else:
+            rest.append(each)
+    willing.sort(key=lambda each: each.rank)
+    rest.sort(key=lambda each: each.candidate.name)
+    ordered = [each.prepared(each.verdict) for each in willing[:1]]
+    for other in willing[1:]:
+        first = willing[0]
+        why = _why(first.rank, other.rank)
+        ordered.append(other.prepared(Outranked(first.item.name, why, other.verdict.cost)))
     return ordered + rest
 
 
