@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
+from sparseopt.cli.console import say_proof
 
 LU = {"I": [[1, 0], [1, 1]], "J": [[1, 1], [0, 1]]}
 
@@ -49,6 +50,18 @@ def test_closedness_and_verify(lu_file: Path, tmp_path: Path) -> None:
     assert "FAILED" in json.loads(refused.stdout)["details"][-1]
     explained = sparseopt("closedness", lu_file, "--explain", "--plan")
     assert "plan for" in explained.stdout
+
+
+def test_long_lines_of_proofs_are_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
+    entries = ", ".join(f"1 at ({i}, {i})" for i in range(40))
+    text = f"Take the limit\n\n  that is 0 but for {entries}\n  [0, 1]\n  [1, 0]"
+    say_proof(text)
+    found = capsys.readouterr().out
+    assert max(map(len, found.splitlines())) <= 100
+    assert found.split() == text.split()
+    assert found.startswith("Take the limit\n\n  that is 0 but for 1 at (0, 0), ")
+    assert "\n    1 at" in found or "\n    (" in found or "\n    at" in found
+    assert found.endswith("\n  [0, 1]\n  [1, 0]\n")
 
 
 def test_closedness_of_the_layers_of_a_network_and_repair(lu_file: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from sparseopt.cli.console import (
     progress_display,
     say,
     say_json,
+    say_proof,
     severity_code,
 )
 from sparseopt.cli.network_source import Part, Subjects, chain_of
@@ -93,14 +94,14 @@ def closedness(
             say(f"{name}:")
         print_solution(solution, False, plan)
         if explain and solution.certificate is not None:
-            say(solution.certificate.explain())
+            say_proof(solution.certificate.explain())
         if solution.answer.value == "unknown":
             say(f"hint: {so.weight_growth(problem.supports, seed=seed or 0, time_limit=_HINT)}")
             if explain:
                 say(WHAT_IT_IS)
         if closed is not None:
             say(f"LU windows: {so.lu_window_count(problem.supports)}")
-            say(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]
+            say_proof(closed.certificate.explain() if explain else str(closed.answer))  # type: ignore[union-attr]
     if json:
         single = list(problems) == [""] and repair is None
         say_json(so.to_json(documents[0] if single else documents))

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -53,6 +54,13 @@ def put(content: str | bytes) -> None:
 def say(text: str) -> None:
     """Print plain text, control characters as their escapes."""
     put(printable_lines(text) + "\n")
+
+
+def say_proof(text: str) -> None:
+    """Print a proof in lines of at most 100 characters, those of lists further in."""
+    for line in printable_lines(text).split("\n"):
+        inner = line[: len(line) - len(line.lstrip())] + "  "
+        put(textwrap.fill(line, 100, subsequent_indent=inner, break_long_words=False) + "\n")
 
 
 def say_marked(text: str) -> None:

@@ -10,7 +10,7 @@ import typer
 
 import sparseopt as so
 from sparseopt.cli import options as opt
-from sparseopt.cli.console import progress_display, say, say_json
+from sparseopt.cli.console import progress_display, say, say_json, say_proof
 from sparseopt.cli.network_files import New, options_named, save, tell
 from sparseopt.cli.network_source import Part
 from sparseopt.cli.streams import (
@@ -140,7 +140,7 @@ def _print(subject: so.Closedness, found: so.Solution, explain: bool, as_json: b
         say(line)
     if len(subject.supports) == 2:
         say(f"LU windows: {so.lu_window_count(subject.supports)}")
-    say(found.certificate.explain() if explain else str(found.answer))  # type: ignore[union-attr]
+    say_proof(found.certificate.explain() if explain else str(found.answer))  # type: ignore[union-attr]
 
 
 def _notes(plan: so.Plan) -> list[str]:
