@@ -55,7 +55,11 @@ def linear(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
         middles.append(middle)
         radii.append(radius)
     still = not any(any_change(span) for span in spans)
-    centre, radius = _products(layer, middles, still), _products(layer, radii, still, sizes=True)
+    if layer.takes_vectors and layer.weights is not None:
+        centre, radius = _of_vectors(layer.weights, middles[0], radii[0])
+    else:
+        centre = _products(layer, middles, still)
+        radius = _products(layer, radii, still, sizes=True)
     extra = np.abs(centre)
     if layer.bias is not None:
         extra += np.abs(layer.bias[: len(centre)])
@@ -106,6 +110,27 @@ def _products(
     result[2:] = second.propagate([array[:0:-1] for array in arrays])
     result[3:0:-2] += gap.propagate([array[::2] for array in arrays])
     return result
+
+
+# Which of the three values the weights of the first network, of the other, and their difference
+# are multiplied with.
+_READ = np.array([[0, 1], [2, 1], [0, 2]])
+
+
+def _of_vectors(
+    weights: np.ndarray, middle: np.ndarray, radius: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the same of a dense layer, both ways to the change always, in one call of BLAS each:
+    of small layers the calls take longer than the products."""
+    both = np.empty((2, *middle.shape))
+    both[0], both[1] = middle, radius
+    if weights.shape[1] == 1:
+        centre, reach = both @ weights[:, 0].swapaxes(1, 2)
+        return centre, reach
+    parts = both[:, _READ] @ weights.swapaxes(2, 3)
+    result = parts[:, :2].reshape(2, 4, -1)
+    result[:, 3:0:-2] += parts[:, 2]
+    return result[0], result[1]
 
 
 def narrow(span: np.ndarray) -> None:

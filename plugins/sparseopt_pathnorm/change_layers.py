@@ -10,15 +10,14 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.guarantees.layers import partner
-from sparseopt.networks.linear import Neuron
+from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Operator, Relu
-from sparseopt.networks.parameters import Shape, cast, exact
+from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import MaxPool, RankPool
 from sparseopt.pathnorm import edges
 
 UNIT = 2.0**-53
-_FLOAT = np.dtype(np.float64)
 _POOLS = (MaxPool, RankPool)
 
 
@@ -60,18 +59,41 @@ class PairLayer:
     shape: Shape
 
     @cached_property
-    def _weights(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
-        """The weights of both networks and their difference, rounded once; None without any."""
-        if not self.op.weight_fields or not self.op.has(self.op.weight_fields[0]):
-            return None
-        a, b = (getattr(op, op.weight_fields[0]) for op in (self.op, self.other))
-        mine, theirs = cast(a, _FLOAT), cast(b, _FLOAT)
-        return mine, theirs, _gap(a, b, mine, theirs)
-
-    @cached_property
     def moves(self) -> bool:
         """Whether a weight differs."""
-        return self._weights is not None and bool(self._weights[2].any())
+        mine, theirs = self._pair
+        return mine is not None and bool((mine != theirs).any())
+
+    @property
+    def _pair(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The weights of both networks as they are stored, None without any."""
+        fields = self.op.weight_fields
+        if not fields or not self.op.has(fields[0]):
+            return None, None
+        return getattr(self.op, fields[0]), getattr(self.other, fields[0])
+
+    @cached_property
+    def weights(self) -> np.ndarray | None:
+        """Weights in float64, and their sizes: (2, k, *shape of the weight); None without any.
+
+        k is 3 where a weight differs: of the first network, the other, and the difference, rounded
+        once. Else 1.
+        """
+        mine, theirs = self._pair
+        if mine is None or theirs is None:
+            return None
+        found = np.empty((2, 3 if self.moves else 1, *mine.shape))
+        found[0, 0] = mine
+        if self.moves:
+            found[0, 1] = theirs
+            found[0, 2] = _gap(mine, theirs, found[0, 0], found[0, 1])
+        np.abs(found[0], out=found[1])
+        return found
+
+    @property
+    def takes_vectors(self) -> bool:
+        """Whether the layer multiplies vectors with a matrix, and no more."""
+        return isinstance(self.op, Dense) and len(self.shape) == 1
 
     @property
     def first(self) -> Side:
@@ -90,13 +112,13 @@ class PairLayer:
 
     @cached_property
     def _sides(self) -> list[Side]:
-        op, weights = self.op, self._weights
+        op, weights = self.op, self.weights
         if weights is None:
             # Fixed coefficients, such as those of averages, may have signs too.
             return [Side(op, op.mapped(np.abs))]
         return [
-            Side(_with_weight(op, weight), _with_weight(op, np.abs(weight)))
-            for weight in (weights if self.moves else weights[:1])
+            Side(_with_weight(op, weight), _with_weight(op, size))
+            for weight, size in zip(*weights, strict=True)
         ]
 
     @cached_property

@@ -27,6 +27,7 @@ class SparseMatrix(Protocol):
 
 
 _LARGEST_INTEGER = 2**63 - 1
+_FEW = 1 << 12
 _FINITE_CHUNK = 1 << 20
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
 """Integers, but those of 64 bits without a sign, which turn negative in int64."""
@@ -146,10 +147,14 @@ def require_finite(array: np.ndarray, name: str, corner: Sequence[int] = ()) -> 
     """
     if array.dtype.kind not in "fc" or array.size == 0:
         return
-    # A NaN or infinity anywhere survives the sum; a finite overflow is settled by the full look.
-    with np.errstate(over="ignore", invalid="ignore"):
-        if cmath.isfinite(array.sum()):
+    if array.size < _FEW:
+        if np.isfinite(array).all():
             return
+    else:
+        # A NaN or infinity anywhere survives the sum; a finite overflow is settled below.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if cmath.isfinite(array.sum()):
+                return
     rows, count, place = np.atleast_1d(array), 0, ()
     step = max(1, _FINITE_CHUNK * len(rows) // array.size)
     for start in range(0, len(rows), step):

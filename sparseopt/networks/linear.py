@@ -77,9 +77,11 @@ class Dense(Operator):
     def propagate(self, inputs: Sequence[np.ndarray], semiring: Semiring = SUM) -> np.ndarray:
         """Multiply by the weight."""
         x = inputs[0]
+        weight = cast(self.weight, x.dtype)
+        if x.ndim == 2:
+            return semiring.matmul(weight, x.T).T
         columns = x.reshape(-1, x.shape[-1]).T
-        result = semiring.matmul(cast(self.weight, x.dtype), columns)
-        return result.T.reshape(*x.shape[:-1], self.weight.shape[0])
+        return semiring.matmul(weight, columns).T.reshape(*x.shape[:-1], self.weight.shape[0])
 
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
         """Multiply by the transposed weight."""
