@@ -20,12 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sparseopt_pathnorm.change_substitution import BackwardSubstitution
+from sparseopt_pathnorm.output_change import SignedIntervals
 
 import sparseopt as so
 from sparseopt.networks import Add, Dense, Input, Network, Node, Relu, chain
 
 NETWORKS = Path(__file__).parents[1] / "examples" / "networks"
-METHODS = ("signed_intervals", "backward_substitution")
+ENGINES = {
+    "signed_intervals": SignedIntervals(),
+    "backward_substitution": BackwardSubstitution(),
+}
 
 
 def digits(name: str) -> Network:
@@ -85,8 +90,8 @@ SETS: dict[str, list[Case]] = {
         ("digits_mlp, all 1,797 images", lambda: so.Identifiability(digits("mlp"), images())),
         ("digits_cnn, any data", lambda: so.Identifiability(digits("cnn"))),
         (
-            "digits_cnn without dead units",
-            lambda: so.Identifiability(so.remove_dead(digits("cnn"))),
+            "digits_cnn without units that are dead or hold 0",
+            lambda: so.Identifiability(so.remove_dead(digits("cnn"), constants=True)),
         ),
     ],
     "large": [
@@ -118,21 +123,20 @@ def identified(cases: list[Case]) -> Iterator[dict[str, Any]]:
 
 
 def changed(rounds: int) -> Iterator[dict[str, Any]]:
-    """Yield times over a forward pass, for a network of which half is pruned."""
+    """Yield times over a forward pass, for a network and the same in int8."""
     for name in ("mlp", "cnn"):
         network = digits(name)
-        problem = so.OutputChange(network, so.prune(network, 0.5).network, 0.0, 1.0)
+        problem = so.OutputChange(network, so.quantize(network, "int8").network, 0.0, 1.0)
         x = np.random.default_rng(0).random((1, *network.input_shape))
-        for method in METHODS:
-            if method == METHODS[1]:
-                rounds = max(3, rounds // 60)
+        for method, engine in ENGINES.items():
+            tries = rounds if method == "signed_intervals" else max(3, rounds // 60)
             calls: dict[str, Callable[[], Any]] = {
                 "forward": lambda: network.run(x),  # noqa: B023
-                "engine": lambda: so.solve(problem, method, check=False),  # noqa: B023
+                "engine": lambda: engine.solve(problem, so.Context()),  # noqa: B023
                 "checked": lambda: so.solve(problem, method),  # noqa: B023
             }
             times: dict[str, list[float]] = {kind: [] for kind in calls}
-            for _ in range(rounds):
+            for _ in range(tries):
                 for kind, call in calls.items():
                     for _ in range(3):  # the caches are those of the call itself
                         start = time.perf_counter()

@@ -45,16 +45,30 @@ class Echelon:
     def add(self, batch: np.ndarray) -> int:
         """Take further rows, and return how many are independent of those before."""
         rest = batch.astype(np.float64)
+        kept = self._outside(rest)
+        rest = rest[kept]
         if self.rank:
             rest = self._less(rest, rest[:, self.columns], self.reduced)
         rows, columns, new = self._echelon(rest)
         if rows:
             old = self._less(self.reduced, self.reduced[:, columns], new)
             self.reduced = np.concatenate([old, new])
-        self.rows += [self.seen + row for row in rows]
+        self.rows += [self.seen + int(kept[row]) for row in rows]
         self.columns += columns
         self.seen += len(batch)
         return len(rows)
+
+    def _outside(self, batch: np.ndarray) -> np.ndarray:
+        """Return which rows are to be eliminated.
+
+        Once the kernel is small, those that it annihilates are told faster than by elimination:
+        they depend on the rows before.
+        """
+        if 4 * (self.width - self.rank) > self.rank:
+            return np.arange(len(batch))
+        self.tick()
+        kernel = self.kernel().T
+        return np.flatnonzero(self._less(np.zeros((1, kernel.shape[1])), batch, kernel).any(axis=1))
 
     def _echelon(self, a: np.ndarray) -> tuple[list[int], list[int], np.ndarray]:
         """Return independent rows, their pivots, and the reduced form."""
@@ -96,7 +110,10 @@ class Echelon:
         return a
 
     def _modulo(self, a: np.ndarray) -> np.ndarray:
-        a = a - np.floor(a * (1.0 / self.prime)) * self.prime
+        quotient = a * (1.0 / self.prime)
+        np.floor(quotient, out=quotient)
+        quotient *= self.prime
+        a = a - quotient
         a[a < 0] += self.prime
         a[a >= self.prime] -= self.prime
         return a
