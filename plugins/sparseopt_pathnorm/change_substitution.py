@@ -19,7 +19,7 @@ import sparseopt as so
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Operator, Relu
 from sparseopt_pathnorm import change_intervals
-from sparseopt_pathnorm.change_layers import UNIT, PairLayer, Side, differ, in_range, pair_layers
+from sparseopt_pathnorm.change_layers import UNIT, PairLayer, Side, differ, pair_layers
 from sparseopt_pathnorm.output_change import Proof, proof
 from sparseopt_pathnorm.pass_memory import forward_bytes
 
@@ -108,7 +108,6 @@ class _Solve:
             everywhere = np.ones(low.shape, bool)
             self._improve(problem.network.output, _CHANGE, low, high, everywhere)
             self._improve(problem.network.output, (1.0, None, -1.0), low, high, everywhere)
-        in_range((low, high), "a bound")
         return proof(problem, low, high, "substitution", bounds)
 
     def _narrowed(self, name: str, span: np.ndarray) -> np.ndarray:

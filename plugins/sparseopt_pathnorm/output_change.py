@@ -10,10 +10,12 @@ import numpy as np
 import sparseopt as so
 from sparseopt.networks.operator import Add, unchecked
 from sparseopt_pathnorm import change_intervals
-from sparseopt_pathnorm.change_layers import PairLayer, differ, in_range, pair_layers
+from sparseopt_pathnorm.change_layers import PairLayer, differ, pair_layers
 from sparseopt_pathnorm.pass_memory import forward_bytes
 
 Proof = tuple[so.OutputChangeValue, so.Certificate]
+
+_TOO_LARGE = "a bound leaves the range of float64; rescale the network"
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,6 @@ class PathMetricBound(so.Solver[so.OutputChange]):
         sums = np.stack([reach, np.zeros_like(reach), np.zeros_like(reach)])
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             found = problem.network.walk(sums, lambda node, given: _sums(layers[node.name], given))
-        in_range(found, "the bound of eq. (8)")
         room = sum(layer.room for layer in layers.values())
         most = (found[1] + found[2]) * (1 + 4 * room) + 2.0**-900  # what underflow may take
         return proof(problem, -most, most, "path_metric")
@@ -112,7 +113,6 @@ class SignedIntervals(so.Solver[so.OutputChange]):
     def solve(self, problem: so.OutputChange, context: so.Context) -> Proof:
         """Return the intervals of the output."""
         found = spans(problem)
-        in_range(found, "an interval")
         low, high = found[:, 1]
         return proof(problem, low, high, "signed_intervals")
 
@@ -136,7 +136,10 @@ def proof(
     bounds: dict[str, np.ndarray] | None = None,
 ) -> Proof:
     """Return the answer with its certificate."""
-    answer = so.OutputChangeValue.of(low, high)
+    try:
+        answer = so.OutputChangeValue.of(low, high)
+    except ValueError as error:  # an end is NaN or infinite
+        raise so.Inconclusive(_TOO_LARGE) from error
     if not answer.l1 < math.inf:
-        raise so.Inconclusive("the bound leaves the range of float64; rescale the network")
+        raise so.Inconclusive(_TOO_LARGE)
     return answer, so.OutputChangeCertificate(problem, answer, method, bounds or {})
