@@ -97,9 +97,11 @@ class ModelBuilder:
     def _output(self, part: OutputPart, values: dict[str, str]) -> Port:
         """Add what makes one of several outputs of the value of a node; return it."""
         port, value, shape = part.port, values[part.node], self.network.shapes[part.node]
-        if value == port.name:
+        # Old versions of onnxruntime hand out something else for an output that is an input.
+        handed_on = self._is_input(port.name)
+        if value == port.name and not handed_on:
             return port
-        name = self.fresh(f"{port.name}:output") if self._is_input(port.name) else port.name
+        name = self.fresh(f"{port.name}:output") if handed_on else port.name
         if math.prod(shape) != port.size:
             value = self.reshaped(value, (math.prod(shape),), f"{port.name}:flat")
             ends = [
