@@ -36,7 +36,7 @@ class ModelBuilder:
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, np.ndarray] = {}
         self._labels = value_names(network)
-        ports = {port.name for port in (*network.inputs, *network.outputs)}
+        ports = {p.name for p in (*several(network.inputs), *several(network.outputs))}
         self._names = {*self._labels.values(), *ports}
         self._taken = self._names | set(network.origins.values())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -65,8 +66,7 @@ def _unflattened(network: so.Network, node: Node, port: Port) -> str:
 
 
 def _starts(ports: tuple[Port, ...]) -> list[int]:
-    sizes = [port.size for port in ports]
-    return [sum(sizes[:i]) for i in range(len(sizes))]
+    return list(accumulate((port.size for port in ports), initial=0))[:-1]
 
 
 def value_names(network: so.Network) -> dict[str, str]:
