@@ -58,3 +58,12 @@ def test_values_in_short() -> None:
     assert short(np.ndarray) == "<class 'numpy.ndarray'>"
     assert len(short("a" * 10**6)) <= 80
     assert len(short([[0] * 1000] * 1000)) < 400
+
+
+def test_of_objects_whose_shape_raises() -> None:
+    class Broken:
+        @property
+        def shape(self) -> tuple[int, ...]:
+            raise RuntimeError("no shape")
+
+    assert "Broken" in short(Broken())

@@ -15,7 +15,14 @@ from sparseopt.interface.printing import printable, short
 from sparseopt.networks.node import Node
 from sparseopt.networks.port import Port
 from sparseopt_onnx.layer_nodes import emit
-from sparseopt_onnx.network_ports import OutputPart, entering, leaving, several, value_names
+from sparseopt_onnx.network_ports import (
+    OutputPart,
+    entering,
+    input_names,
+    leaving,
+    several,
+    value_names,
+)
 
 OPSET, IR_VERSION = 17, 8
 """Of the models that are written: old enough for the software that people have."""
@@ -98,7 +105,7 @@ class ModelBuilder:
         """Add what makes one of several outputs of the value of a node; return it."""
         port, value, shape = part.port, values[part.node], self.network.shapes[part.node]
         # Old versions of onnxruntime hand out something else for an output that is an input.
-        handed_on = self._is_input(port.name)
+        handed_on = port.name in input_names(self.network)
         if value == port.name and not handed_on:
             return port
         name = self.fresh(f"{port.name}:output") if handed_on else port.name
@@ -117,9 +124,6 @@ class ModelBuilder:
             size = self.constant(np.array([-1, *port.shape]), f"{port.name}.shape")
             self._nodes.append(helper.make_node("Reshape", [value, size], [name], name=name))
         return Port(name, port.shape)
-
-    def _is_input(self, name: str) -> bool:
-        return any(port.name == name for port in several(self.network.inputs))
 
     def _used(self, outputs: Sequence[Port]) -> set[str]:
         """Return the names of values that outputs depend on."""

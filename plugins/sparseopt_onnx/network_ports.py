@@ -74,10 +74,10 @@ def value_names(network: so.Network) -> dict[str, str]:
 
     A node whose value is one of several outputs has the name of that.
     """
-    given = {port.name for port in several(network.inputs)}
+    given, first = input_names(network), network.nodes[0].name
     ends = {port.name for port in several(network.outputs)}
-    outside = {network.nodes[0].name, *entering(network)}
-    found: dict[str, str] = {}
+    outside = {first, *entering(network)}
+    found = {} if several(network.inputs) else {first: first}
     for part in leaving(network):
         if (
             part.node not in outside
@@ -94,6 +94,11 @@ def value_names(network: so.Network) -> dict[str, str]:
         taken.add(name)
         found.setdefault(node.name, name)
     return found
+
+
+def input_names(network: so.Network) -> set[str]:
+    """Return the names of the inputs that a model of the network has."""
+    return {port.name for port in several(network.inputs)} or {network.nodes[0].name}
 
 
 def several(ports: tuple[Port, ...]) -> tuple[Port, ...]:

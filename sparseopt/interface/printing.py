@@ -86,7 +86,10 @@ def short(value: object) -> str:
     >>> short(list(range(1000)))
     '[0, 1, 2, 3, 4, 5, ...]'
     """
-    shape = getattr(value, "shape", None)
+    try:
+        shape = getattr(value, "shape", None)
+    except Exception:  # of other people's code
+        shape = None
     if isinstance(shape, tuple) and shape and not isinstance(value, type):
         return f"a {type(value).__name__} of shape {tuple(shape)}"
     return _SHORT.repr(value)

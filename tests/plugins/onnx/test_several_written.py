@@ -120,6 +120,17 @@ def test_an_input_that_is_handed_on_gets_another_name(tmp_path: Path) -> None:
     assert names(model) == ["left", "b:output"]
 
 
+def test_the_only_input_keeps_its_name(tmp_path: Path) -> None:
+    nodes = (
+        Node("x", Input((2,))),
+        Node("h", Relu(), ("x",)),
+        Node("outputs", Concat(0), ("h", "x")),
+    )
+    ports = (Port("h", (2,)), Port("x", (2,)))
+    network = Network(nodes, "outputs", inputs=(Port("x", (2,)),), outputs=ports)
+    assert names(require_same(network, tmp_path / "new.onnx")) == ["h", "x:output"]
+
+
 def test_one_value_may_be_two_outputs(tmp_path: Path) -> None:
     network = by_hand(["a", "b"], ["left", "right"])
     nodes = (*network.nodes[:-1], Node("outputs", Concat(0), ("inner", "flat", "inner")))
