@@ -21,7 +21,14 @@ import torch
 from scipy.optimize import nnls
 from sparseopt_butterfly.kronecker_layer import dense_microseconds
 from sparseopt_butterfly.lane_chain import is_lane_chain
-from sparseopt_butterfly.layer_costs import DENSE, around_counts, cells_counts, rows_counts
+from sparseopt_butterfly.layer_costs import (
+    DENSE,
+    around_counts,
+    cells_counts,
+    dyadic_counts,
+    panel_counts,
+)
+from sparseopt_butterfly.panel_chain import is_panel_chain
 from torch import nn
 
 import sparseopt as so
@@ -62,16 +69,22 @@ def fit(name: str, counts: list, measured: list, product: list) -> None:
 
 
 # %%
-rows, around, cells, dense, choices = [], [], [], [], []
-for n in (64, 256, 512, 1024, 2048, 4096):
-    for chain in (so.Architecture.square_dyadic(n), monarch(n, n), monarch(n, n // 2)):
+dyadic, panels, around, cells, dense, choices = [], [], [], [], [], []
+for n in (64, 256, 300, 512, 600, 1024, 1200, 2048, 2400, 4096):
+    chains = [monarch(n, n), monarch(n, n // 2)]
+    if n & (n - 1) == 0:
+        ranks = [(1, n, 16, 1), (1, 16, n, 1)]
+        chains += [so.Architecture.square_dyadic(n), so.Architecture(ranks)]
+    for chain in chains:
         for batch in (1, 4, 16, 64, 256):
             layer = so.KroneckerLinear(chain.shape[1], n, chain)
             linear, x = nn.Linear(chain.shape[1], n), torch.randn(batch, chain.shape[1])
             with torch.no_grad():
                 found = times([lambda m=layer, x=x: m(x), lambda m=linear, x=x: m(x)])
             if is_lane_chain(chain, 4):
-                rows.append((rows_counts(chain, batch, 4), found[0], 0.0))
+                dyadic.append((dyadic_counts(chain, batch, 4), found[0], 0.0))
+            elif is_panel_chain(chain, 4):
+                panels.append((panel_counts(chain, batch, 4), found[0], 0.0))
             else:
                 product = layer.product.to_numpy().accelerated().plan(batch).microseconds
                 around.append((around_counts(chain, batch, 4), found[0], product))
@@ -97,7 +110,8 @@ for channels in (16, 64, 128, 256, 512):
                 before = dense_microseconds(*whole.shape, batch, "f4")
                 dense.append(((1.0,), found[1], before - DENSE))
                 choices.append((layer.plan(batch).microseconds, before, *found))
-for name, table in (("rows", rows), ("around", around), ("cells", cells), ("dense", dense)):
+tables = {"dyadic": dyadic, "panels": panels, "around": around, "cells": cells, "dense": dense}
+for name, table in tables.items():
     fit(name, *(list(column) for column in zip(*table, strict=True)))
 regret = [(new if after <= before else old) / min(new, old) for after, before, new, old in choices]
 print(f"{len(regret)} choices; regret 50, 90, 95, 100 %:", np.quantile(regret, [0.5, 0.9, 0.95, 1]))

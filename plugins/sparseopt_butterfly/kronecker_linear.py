@@ -30,9 +30,10 @@ class KroneckerLinear(KroneckerLayer):
     faster, see `merge_for`; this changes the result by rounding only. Where no gradient is asked
     for, tensors on the CPU are multiplied as a `KroneckerProduct` does it, with compiled kernels
     once loading them pays, and what is merged is remembered until a parameter changes; `plan`
-    shows how. Square dyadic chains have kernels of their own, also for gradients: these read
-    operand and factors where they are, and neither transpose, merge nor remember anything. With
-    gradients, chains of larger blocks are multiplied by torch in the order that compiled kernels
+    shows how. Square dyadic chains, and chains of larger blocks that consist of whole vectors, as
+    those of most Monarch layers do, have kernels of their own, also for gradients: these read
+    operand and factors where they are, and neither merge nor remember anything. With gradients,
+    other chains of larger blocks are multiplied by torch in the order that compiled kernels
     bring them into. On a CUDA device kernels are used, for gradients too, if CuPy is installed.
 
     Parameters

@@ -59,12 +59,33 @@ class Rows:
     def times(self, value: Any, vector: Any, added: Any = None) -> Any:
         """Product, plus what is added."""
         product = self.builder.fmul(value, vector, flags=self.fast)
-        return product if added is None else self.builder.fadd(product, added, flags=self.fast)
+        return product if added is None else self.plus(product, added)
 
     def shuffled(self, one: Any, two: Any, order: list[int]) -> Any:
         """Lanes of two vectors, numbered through."""
         mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), order)
         return self.builder.shuffle_vector(one, two, mask)
+
+    def plus(self, one: Any, two: Any) -> Any:
+        """Sum."""
+        return self.builder.fadd(one, two, flags=self.fast)
+
+    def spread(self, address: Any) -> Any:
+        """Vector whose lanes are all the number at an address."""
+        place = self.builder.inttoptr(address, self.vector.element.as_pointer())
+        number = self.builder.load(place, align=self.itemsize)
+        nothing = ir.Constant(self.vector, ir.Undefined)
+        first = self.builder.insert_element(nothing, number, ir.IntType(32)(0))
+        return self.shuffled(first, first, [0] * self.lanes)
+
+    def interleaved(self, one: Any, two: Any, bit: int) -> tuple[Any, Any]:
+        """The first and the second of each two groups of ``bit`` lanes, of the one and the other
+        vector in turn: a stage of a transpose, which swaps this bit of the numbers of rows with
+        that of their lanes."""
+        numbers = range(self.lanes)
+        low = [i if not i & bit else self.lanes + (i ^ bit) for i in numbers]
+        high = [i ^ bit if not i & bit else self.lanes + i for i in numbers]
+        return self.shuffled(one, two, low), self.shuffled(one, two, high)
 
     def swapped(self, vector: Any, d: int) -> Any:
         """Vector with lanes swapped that are d apart."""
@@ -94,7 +115,7 @@ class Rows:
 
     def add(self, vector: Any, address: Any) -> None:
         """Add a vector to memory."""
-        self.store(self.builder.fadd(self.load(address), vector, flags=self.fast), address)
+        self.store(self.plus(self.load(address), vector), address)
 
     def sums(self, count: int) -> Pieces:
         """Places of vectors that start as 0; they become registers."""
@@ -383,12 +404,23 @@ def within_back(
         rows.add_diagonals(rows.moved(rows.address_at(results, k), shift), d, own, other)
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def number_at(typing: Any, address: Any, k: Any) -> Any:
+    """Return integer number k of those at an address."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = context.get_value_type(types.intp)
+        pointer = builder.inttoptr(arguments[0], kind.as_pointer())
+        return builder.load(builder.gep(pointer, [arguments[1]]))
+
+    return types.intp(types.intp, types.intp), generate
+
+
 @kernel
 def column_sums(rows: Rows, g: Any, g_row: Any, count: Any, to: Any) -> None:
     """Add one vector of some rows to what stands at ``to``."""
     (total,) = rows.sums(1)
     with cgutils.for_range(rows.builder, count) as loop:
         vector = rows.load(rows.moved(g, loop.index, g_row))
-        vector = rows.builder.fadd(vector, rows.builder.load(total), flags=rows.fast)
-        rows.builder.store(vector, total)
+        rows.builder.store(rows.plus(vector, rows.builder.load(total)), total)
     rows.add(rows.builder.load(total), to)

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-from numba.extending import intrinsic
-
 from sparseopt_butterfly.fused_kernels import VECTOR, compiled
 from sparseopt_butterfly.lane_emitting import (
     column_sums,
+    number_at,
     pair,
     pair_back,
     single,
@@ -28,25 +26,13 @@ from sparseopt_butterfly.lane_emitting import (
 LANE = VECTOR
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _number_at(typing: Any, address: Any, k: Any) -> Any:
-    """Return integer number k of those at an address."""
-
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        kind = context.get_value_type(types.intp)
-        pointer = builder.inttoptr(arguments[0], kind.as_pointer())
-        return builder.load(builder.gep(pointer, [arguments[1]]))
-
-    return types.intp(types.intp, types.intp), generate
-
-
 @compiled
 def _start(places: int, factor: int, column: int, d: int) -> int:
     """Return where the values stand that mix the vectors at a column and d behind it.
 
     Columns and d in bytes: a block of 2 d columns has 4 d values.
     """
-    return _number_at(places, factor) + column // (2 * d) * 4 * d + column % d
+    return number_at(places, factor) + column // (2 * d) * 4 * d + column % d
 
 
 @compiled
@@ -67,8 +53,8 @@ def _step(
 
     Of the columns from ``top`` to ``end``, a region has `chunk` in each `span`.
     """
-    kind, factor = _number_at(step, 0), _number_at(step, 1)
-    d1, d2 = _number_at(step, 2), _number_at(step, 3)
+    kind, factor = number_at(step, 0), number_at(step, 1)
+    d1, d2 = number_at(step, 2), number_at(step, 3)
     top, end, span, chunk = region
     if kind == 0:
         for c in range(top, end, LANE):
@@ -148,8 +134,8 @@ def multiply(
         source, source_row = x + first * n, n
         for stage in range(number):
             at = stages + 40 * stage
-            begin, after = _number_at(at, 0), _number_at(at, 1)
-            extent, span, chunk = _number_at(at, 2), _number_at(at, 3), _number_at(at, 4)
+            begin, after = number_at(at, 0), number_at(at, 1)
+            extent, span, chunk = number_at(at, 2), number_at(at, 3), number_at(at, 4)
             target, target_row, added, is_added = room, gap, zeros, 0 * n
             if stage == number - 1:
                 target, target_row, added, is_added = y + first * n, n, bias, biased
@@ -185,8 +171,8 @@ def _step_back(
     count: int,
 ) -> None:
     """Take a pass back, see `_step`."""
-    kind, factor = _number_at(step, 0), _number_at(step, 1)
-    d1, d2 = _number_at(step, 2), _number_at(step, 3)
+    kind, factor = number_at(step, 0), number_at(step, 1)
+    d1, d2 = number_at(step, 2), number_at(step, 3)
     top, end, span, chunk = region
     if kind == 0:
         for c in range(top, end, LANE):
@@ -256,8 +242,8 @@ def gradients(
                 column_sums(like, (above + c, n, count, of_bias + c))
         for stage in range(number - 1, -1, -1):
             at = stages + 40 * stage
-            begin, after = _number_at(at, 0), _number_at(at, 1)
-            extent, span, chunk = _number_at(at, 2), _number_at(at, 3), _number_at(at, 4)
+            begin, after = number_at(at, 0), number_at(at, 1)
+            extent, span, chunk = number_at(at, 2), number_at(at, 3), number_at(at, 4)
             entered = x + first * n
             if stage:
                 entered = kept + ((stage - 1) * rows + first) * n

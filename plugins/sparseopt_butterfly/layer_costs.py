@@ -12,7 +12,10 @@ from sparseopt_butterfly.cells import strips_of
 
 # Of dyadic chains along rows: per call, per KiB of operand and result, per KiB of these and factor,
 # per KiB of values.
-_ROWS = (14.7, 0.0, 0.0108, 0.0257)
+_DYADIC = (14.7, 0.0, 0.0108, 0.0257)
+# Of chains with larger blocks along rows: per call, per KiB of operand and result, per KiB of
+# products of values with entries, per KiB of values.
+_PANELS = (14.1, 0.0, 0.0058, 0.0270)
 # Around another product: per call, per KiB of operand and result, per KiB of values.
 _AROUND = (24.5, 0.171, 0.0728)
 # Around the product of a convolution: per call, per strip, per position of each strip, per KiB of
@@ -22,11 +25,18 @@ _CELLS = (72.1, 0.0, 12.8, 0.0851, 0.0836, 0.55)
 DENSE = 10.6
 
 
-def rows_counts(architecture: so.Architecture, batch: int, itemsize: int) -> tuple[float, ...]:
+def dyadic_counts(architecture: so.Architecture, batch: int, itemsize: int) -> tuple[float, ...]:
     """Return what the time of a dyadic chain along rows is linear in."""
     vectors = sum(architecture.shape) * batch * itemsize / 1024
     values = architecture.nnz * itemsize / 1024
     return 1.0, vectors, vectors * len(architecture), values
+
+
+def panel_counts(architecture: so.Architecture, batch: int, itemsize: int) -> tuple[float, ...]:
+    """Return what the time of a chain with larger blocks along rows is linear in."""
+    vectors = sum(architecture.shape) * batch * itemsize / 1024
+    values = architecture.nnz * itemsize / 1024
+    return 1.0, vectors, values * batch, values
 
 
 def around_counts(architecture: so.Architecture, batch: int, itemsize: int) -> tuple[float, ...]:
@@ -54,7 +64,9 @@ def cells_counts(
 
 def rows_microseconds(architecture: so.Architecture, batch: int, itemsize: int) -> float:
     """Return the predicted time of a linear layer whose chain multiplies along rows."""
-    return _sum(_ROWS, rows_counts(architecture, batch, itemsize))
+    if all(p.b == p.c == 2 for p in architecture):
+        return _sum(_DYADIC, dyadic_counts(architecture, batch, itemsize))
+    return _sum(_PANELS, panel_counts(architecture, batch, itemsize))
 
 
 def around_microseconds(architecture: so.Architecture, batch: int, itemsize: int) -> float:

@@ -190,9 +190,9 @@ class CompiledTraining:
         if x.dtype not in self._lanes:
             self._lanes[x.dtype] = found = _lanes_of(architecture, x.dtype)
             if found is not None:
-                from sparseopt_butterfly.lane_chain import TrainedLanes
+                from sparseopt_butterfly.in_place import TrainedInPlace
 
-                self._lanes[x.dtype] = lanes = TrainedLanes(found, written_out)
+                self._lanes[x.dtype] = lanes = TrainedInPlace(found, written_out)
                 return lanes if lanes.chain.reads(factors, bias) else None
         from sparseopt_butterfly import training_chain
 
@@ -247,9 +247,7 @@ def runs_along_rows(architecture: so.Architecture, dtype: np.dtype) -> bool:
     """Whether compiled kernels, once loaded, take rows and factors where they are."""
     if _KERNELS not in sys.modules or dtype not in (np.float32, np.float64):
         return False
-    from sparseopt_butterfly.lane_chain import is_lane_chain
-
-    return is_lane_chain(architecture, dtype.itemsize)
+    return _kind_of(architecture, dtype.itemsize) is not None
 
 
 def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
@@ -257,11 +255,18 @@ def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
     for this architecture and type."""
     if dtype not in (torch.float32, torch.float64):
         return None
+    kind = _kind_of(architecture, dtype.itemsize)
+    return None if kind is None else kind(architecture, dtype)
+
+
+def _kind_of(architecture: so.Architecture, itemsize: int) -> Any:
     from sparseopt_butterfly.lane_chain import LaneChain, is_lane_chain
 
-    if not is_lane_chain(architecture, dtype.itemsize):
-        return None
-    return LaneChain(architecture, dtype)
+    if is_lane_chain(architecture, itemsize):
+        return LaneChain
+    from sparseopt_butterfly.panel_chain import PanelChain, is_panel_chain
+
+    return PanelChain if is_panel_chain(architecture, itemsize) else None
 
 
 def _wants_gradients(

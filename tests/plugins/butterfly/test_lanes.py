@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,8 @@ import sparseopt as so
 
 pytest.importorskip("sparseopt_butterfly.fused_kernels")
 from sparseopt_butterfly import lane_chain, layer_inference
+
+from tests.support.layers_in_place import Guarded, along_rows, expect, made_layer
 
 
 def chain_of(n: int, ds: list[int]) -> so.Architecture:
@@ -40,40 +41,7 @@ CHAINS = {
 
 
 def layer_of(name: str, dtype: torch.dtype = torch.float32, **options: Any) -> KroneckerLinear:
-    torch.manual_seed(0)
-    chain = CHAINS[name]
-    return KroneckerLinear(chain.shape[1], chain.shape[0], chain, dtype=dtype, **options)
-
-
-def along_rows(layer: KroneckerLinear, x: torch.Tensor) -> bool:
-    """Whether a call with gradients goes to these kernels."""
-    values, chain = layer._values(), layer.architecture
-    found = layer._trained.chain(x, values, layer.bias, chain, layer._by_torch, False)
-    return isinstance(found, lane_chain.TrainedLanes)
-
-
-def expect(layer: KroneckerLinear, x: torch.Tensor, cotangent: torch.Tensor) -> None:
-    """Results without gradients, with them, and all gradients; against float64 by torch."""
-    twin = copy.deepcopy(layer).double()
-    wide = x.detach().double().requires_grad_()
-    wanted = twin._by_torch(wide, twin.bias, twin._values())
-    wanted.backward(cotangent.double())
-    with torch.no_grad():
-        plain = layer(x)
-    assert plain.is_contiguous()
-    own = x.detach().requires_grad_()
-    assert along_rows(layer, own)
-    made = layer(own)
-    layer.zero_grad()
-    made.backward(cotangent)
-    error = 1e-5 if x.dtype == torch.float32 else 1e-12
-    pairs = [(plain, wanted), (made, wanted), (own.grad, wide.grad)]
-    pairs += [(p.grad, q.grad) for p, q in zip(layer.parameters(), twin.parameters(), strict=True)]
-    for one, two in pairs:
-        assert one is not None
-        assert two is not None
-        scale = float(two.detach().abs().max())
-        torch.testing.assert_close(one.double(), two, atol=error * scale, rtol=error)
+    return made_layer(CHAINS[name], dtype=dtype, **options)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -190,27 +158,13 @@ def test_gradients_by_differences() -> None:
 
 
 def test_the_workspace_is_not_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    guard = 4096
-
-    def guarded(size: int) -> int:
-        memory = np.full(size + 2 * guard, 7, dtype=np.uint8)
-        first = guard + -memory.ctypes.data % 64
-        memory[first : first + 64] = 0
-        kept.append((memory, first, size))
-        return int(memory.ctypes.data) + first
-
-    kept: list[tuple[np.ndarray, int, int]] = []
-    monkeypatch.setattr(lane_chain, "_workspace", guarded)
+    room = Guarded(monkeypatch)
     for name in CHAINS:
         for dtype in (torch.float32, torch.float64):
             layer = layer_of(name, dtype)
             x = torch.randn(17, layer.in_features, dtype=dtype)
             expect(layer, x, torch.randn_like(x))
-    assert kept
-    for memory, first, size in kept:
-        assert (memory[:first] == 7).all()
-        assert (memory[first : first + 64] == 0).all()
-        assert (memory[first + size :] == 7).all()
+    room.expect_untouched()
 
 
 def test_long_rows_go_through_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
