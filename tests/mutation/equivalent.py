@@ -7,11 +7,11 @@ Most stand in ``equivalent/*.txt``, one file for each room of the library: the r
 from pathlib import Path
 
 EQUIVALENT: dict[str, str] = {
-    "sparseopt.judging.verifying:verify: leave out: raise ProblemError( "
-    'f"verify takes a Solution, Certificate, Finding, Report or a path, ...': (
+    "sparseopt.judging.verifying:_verify_parts: leave out: raise ProblemError( "
+    '"verify takes a Solution, Certificate, Finding or Report, what hold...': (
         "None is not a Check, so nothing is accepted"
     ),
-    "sparseopt.judging.verifying:_verify_findings: add 1: 1": "how many lines are shown",
+    "sparseopt.judging.verifying:_verify_parts: add 1: 1": "how many lines are shown",
 }
 
 
