@@ -11,7 +11,9 @@ EQUIVALENT: dict[str, str] = {
     '"verify takes a Solution, Certificate, Finding or Report, what hold...': (
         "None is not a Check, so nothing is accepted"
     ),
-    "sparseopt.judging.verifying:_verify_parts: add 1: 1": "how many lines are shown",
+    "sparseopt.judging.verifying:_verify_parts: turn Eq: len(claims) == 1": "how many, in words",
+    "sparseopt.judging.verifying:_verify_parts: add 1: 1": "how many, in words",
+    "sparseopt.judging.verifying:_verify_part: add 1: 1": "how many lines are shown",
 }
 
 

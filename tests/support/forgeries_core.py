@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rough_toys import (
@@ -65,6 +66,20 @@ def _planted(name: str, value: Any, within: bool = False) -> so.Check:
     false = SquareCertificate(RealRoot(50.0), Square(7))
     (false.answer if within else false).__dict__[name] = value
     return so.verify(false)
+
+
+@dataclass(frozen=True)
+class _Holder:
+    """A result that holds a solution, as prunings and repairs do."""
+
+    solution: Any
+
+
+@dataclass(frozen=True, eq=False)
+class _Given(SquareRoot):
+    """A problem that is about a certificate, which it does not claim."""
+
+    proof: Any = None
 
 
 def _nested(verdict: str | None) -> so.Check:
@@ -129,6 +144,14 @@ def forged() -> Iterator[tuple[str, Any]]:
     assert closed is not None
     other = SaysClosed(root, closed.answer)
     yield "a rule with the right words of another problem", _finding("supports-closed", other)
+    false = RootCertificate(SquareRoot(50), 7)
+    unproved = _solution(SquareRoot(49), 7, None)
+    silent = replace(_solution(SquareRoot(49), 7, seven), status=so.Status.UNDECIDED)
+    yield "a false certificate in a document", {"good": seven, "deep": [{"bad": false}]}
+    yield "a solution in a document that proves nothing", {"good": seven, "bad": unproved}
+    yield "a solution in a document that says so", {"good": seven, "bad": silent}
+    yield "a solution in a result in a document", {"good": seven, "bad": _Holder(unproved)}
+    yield "a false certificate in a list", [seven, false]
     yield "a judge planted on the object", lambda: _planted("check", lambda steps: None)
     yield "a property planted on the object", lambda: _planted("square", 50)
     yield "a property planted on a part", lambda: _planted("value", 50, within=True)
@@ -158,3 +181,10 @@ def honest() -> Iterator[tuple[str, Any]]:
     yield "a finding", _finding("supports-closed", closed)
     yield "a third party's finding", _finding("my-rule", seven)
     yield "a report", so.Report("s", (_finding("my-rule", seven), _finding("silent", None)))
+    unclaimed = replace(_solution(SquareRoot(49), 7, None), status=so.Status.UNDECIDED)
+    false = RootCertificate(SquareRoot(50), 7)
+    yield "a document", {"deep": [{"good": seven}], "result": _Holder(unclaimed)}
+    yield (
+        "a document with what is no claim",
+        [seven, 5, "words", None, SquareRoot, _Given(49, proof=false)],
+    )
