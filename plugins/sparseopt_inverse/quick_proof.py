@@ -66,7 +66,7 @@ def quick_evidence(
     if not gap <= 0.99 * asked * (primal - off):
         return None
     proved = (size + norms * math.sqrt(2.0 * gap)) * _MARGIN < limits
-    own, undecided = scaled.original_coefficients(x), np.flatnonzero((x == 0.0) & ~proved)
+    own, undecided = scaled.original_coefficients(x), ((x == 0.0) & ~proved).nonzero()[0]
     if x[proved].any() or not (scaled.coefficients(own) == x).all():
         return None
     if len(undecided) and 2.0 * off > ROUGH * primal:  # sharper bounds may prove them zero

@@ -219,7 +219,7 @@ class Refinement:
         return x
 
     def _product(self, x: np.ndarray) -> np.ndarray:
-        support = np.flatnonzero(x)
+        support = x.nonzero()[0]
         if self._stored is not None:
             return self._stored.product(support, x[support])
         return np.asarray(self._columns[:, support] @ x[support])

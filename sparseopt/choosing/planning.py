@@ -107,9 +107,9 @@ def _structure_refusal(item: Registered, structure: Mapping[str, Any]) -> Refuse
 
 
 def _rank(item: Registered, cost: float, chosen: Preferences) -> tuple[Any, ...]:
-    names = (item.name, item.plugin.name)
-    wish = next((i for i, n in enumerate(chosen.prefer) if n in names), len(chosen.prefer))
-    entry = item.entry
+    names, wish, entry = (item.name, item.plugin.name), 0, item.entry
+    while wish < len(chosen.prefer) and chosen.prefer[wish] not in names:
+        wish += 1
     return (
         wish,
         entry.guarantee.rank,

@@ -49,9 +49,8 @@ class Check:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "claim", printable(self.claim, MOST_CHARACTERS))
-        object.__setattr__(
-            self, "details", tuple(printable(line, MOST_CHARACTERS) for line in self.details)
-        )
+        lines = tuple([printable(line, MOST_CHARACTERS) for line in self.details])
+        object.__setattr__(self, "details", lines)
 
     @property
     def ok(self) -> bool:

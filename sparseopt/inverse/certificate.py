@@ -126,15 +126,16 @@ class DualityGapCertificate(Certificate):
         return answer, cls(problem, answer, *evidence.fields)
 
     @cached_property
-    def _evaluated(self) -> tuple[DualityGap, Primal]:
-        """The objective at the answer, as the judge finds it."""
+    def _evaluated(self) -> tuple[DualityGap, np.ndarray, Primal]:
+        """The coefficients in scaled units, and the objective there, as the judge finds them."""
         for rough in (self.gap > ROUGH * self.primal, False):
             gap = gap_of(self.problem, rough=rough)
-            primal = gap.primal(gap.scaled.coefficients(self.answer.x))
+            x = gap.scaled.coefficients(self.answer.x)
+            primal = gap.primal(x)
             low, high = gap.objective(primal)
             if low >= (1.0 - ROUGH) * high:  # more digits would say the same
                 break
-        return gap, primal
+        return gap, x, primal
 
     @property
     def accuracy(self) -> float:
@@ -154,7 +155,7 @@ class DualityGapCertificate(Certificate):
         """Return an upper bound of the gap over the objective, at least a share of that at 0."""
         if self.gap == 0:
             return 0.0
-        gap, primal = self._evaluated
+        gap, _, primal = self._evaluated
         least = below(share * gap.objective_at_zero(), 2) if share else 0.0
         size = gap.scaled.original_below(max(gap.objective(primal)[0], least))
         return above(self.gap / size, 2) if size > 0 else math.inf
@@ -164,7 +165,7 @@ class DualityGapCertificate(Certificate):
         """Indices of the coefficients proved to be zero in every minimiser."""
         proved = np.asarray(self.answer.x) == 0
         proved[self.undecided] = False
-        return read_only(np.flatnonzero(proved))
+        return read_only(proved.nonzero()[0])
 
     @property
     def claim(self) -> str:
@@ -193,8 +194,8 @@ class DualityGapCertificate(Certificate):
             "the undecided coefficients are distinct, and zero in x",
         )
         self._check_kinds(steps)
-        gap, primal = self._evaluated
-        t, scaled_x = gap.scaled.dual_point(t), gap.scaled.coefficients(x)
+        gap, scaled_x, primal = self._evaluated
+        t = gap.scaled.dual_point(t)
         steps.require(
             np.array_equal(gap.scaled.original_coefficients(scaled_x), x),
             "no coefficient is so small or large that scaling it loses digits",

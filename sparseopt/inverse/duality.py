@@ -151,7 +151,7 @@ class DualityGap(Objective):
             near &= lower <= scaled.limits
         if self.thresholds_low is not None:  # a block without a limit: each coefficient has its own
             near |= scaled.limits == 0
-        chosen = np.flatnonzero(near)
+        chosen = near.nonzero()[0]
         if len(chosen) and not self.rough:
             columns = np.setdiff1d(scaled.blocks.members(chosen), gone, assume_unique=True)
             correlation[columns], error[columns] = self.exact_correlations(t, columns)

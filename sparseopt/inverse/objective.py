@@ -91,7 +91,7 @@ class Objective:
         """Return the columns whose coefficients cost at most that share of what they do to P."""
         scaled, own, most = self.scaled, self.scaled.thresholds, share * self.norms
         cost = scaled.blocks.spread(scaled.limits) + (0.0 if own is None else own)
-        return np.flatnonzero((cost <= most) & (scaled.ridge <= _SQUARED * most * self.norms))
+        return ((cost <= most) & (scaled.ridge <= _SQUARED * most * self.norms)).nonzero()[0]
 
     @cached_property
     def cheap(self) -> np.ndarray:
@@ -102,7 +102,7 @@ class Objective:
     def primal(self, x: np.ndarray) -> Primal:
         """Evaluate P at scaled coefficients; O(m k) for k nonzero ones."""
         scaled = self.scaled
-        support, fit, loss = np.flatnonzero(x), scaled.target, 0.0
+        support, fit, loss = x.nonzero()[0], scaled.target, 0.0
         if len(support):
             fit, loss = self._residual(x, support)
             if isinstance(scaled.design, ColumnOperator):

@@ -55,10 +55,15 @@ def largest_entry(matrix: Any) -> float:
     """Return the largest magnitude in a dense or sparse array; no large temporary."""
     if isinstance(matrix, ColumnOperator):
         return matrix.largest
-    data = matrix.data if scipy.sparse.issparse(matrix) else matrix
+    data = matrix if isinstance(matrix, np.ndarray) else matrix.data
     if data.dtype.kind == "c":
         return max(largest_entry(data.real), largest_entry(data.imag))
     return max(float(data.max()), -float(data.min())) if data.size else 0.0
+
+
+def _times_power(values: np.ndarray, exponent: int) -> np.ndarray:
+    # A product rounds once too, and is faster.
+    return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
 
 
 def _shifted(design: Any, exponent: int) -> Any:
@@ -147,8 +152,10 @@ class ScaledProblem:
             self.ridge = float(self._exactly(np.array([self.ridge]), -2 * (self._a + self._c))[0])
 
     def _exactly(self, values: np.ndarray, exponent: int) -> np.ndarray:
-        scaled = self._shift(values, exponent)
-        if not (self._shift(scaled, -exponent) == values).all():
+        with np.errstate(over="ignore", under="ignore"):
+            scaled = _times_power(values, exponent)
+            exact = (_times_power(scaled, -exponent) == values).all()
+        if not exact:
             raise ProblemError(
                 f"strength times weight lies between {values.min():.3g} and {values.max():.3g}, "
                 "which no scaling holds together with this design and target; multiply design or "
@@ -178,10 +185,8 @@ class ScaledProblem:
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
-        values = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            # A product rounds once too, and is faster.
-            return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
+            return _times_power(np.asarray(values, dtype=np.float64), exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real; those below 2^-500 as 0.
@@ -244,7 +249,7 @@ class ScaledProblem:
         """Return ``design.T @ t`` in float64; float32 designs are converted chunk by chunk."""
         if isinstance(self.design, ColumnOperator):
             return self.design.correlation(t)
-        if scipy.sparse.issparse(self.design) or self.design.dtype == np.float64:
+        if self.design.dtype == np.float64 or scipy.sparse.issparse(self.design):
             return np.asarray(self._transpose @ t)
         chunks = _column_chunks(self.design)
         return np.concatenate([self.design[:, c].astype(np.float64).T @ t for c in chunks])

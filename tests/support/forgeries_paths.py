@@ -6,6 +6,7 @@ taken out, the certificate would be accepted. The names say what is wrong.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -73,6 +74,20 @@ def odd_types() -> Iterator[Named]:
     yield "odd-cost-shares", edited(cost, ("answer", "shares"), shares)
 
 
+def odd_classes() -> Iterator[Named]:
+    """Yield what is true with an answer of a class that derives from the right one."""
+    for good in (
+        solved(so.PathNorm(image()), "one_pass"),
+        bounds()["bound-large"],
+        distances()["two-pass"],
+        costs()["small"],
+    ):
+        kind = type(good.answer)
+        other = object.__new__(type("Other", (kind,), {}))
+        other.__dict__.update(good.answer.__dict__)
+        yield f"derived-from-{kind.__name__}", dataclasses.replace(good, answer=other)
+
+
 def forged() -> Iterator[Named]:
     """Yield (name, entry) of what must be refused.
 
@@ -86,6 +101,7 @@ def forged() -> Iterator[Named]:
     beyond = math.nextafter(end.answer.value, INF)
     yield "norm-beyond-the-very-end", changed(end, value=beyond)
     yield from odd_types()
+    yield from odd_classes()
     yield from path_statements.refused()
 
 
@@ -149,11 +165,20 @@ def honest() -> Iterator[Named]:
         *(chain((1,), Dense(np.full((1, 1), weight))) for weight in (0.25, 0.125))
     )
     yield "distance-below-one", solved(little, "distance_passes")
+    yield "distance-below-all-floats", faint()
     whole = chain((2,), Dense(np.array([[1.0, -2.0], [3.0, 4.0]])), Dense(np.array([[2.0, 1.0]])))
     other = whole.with_parameters({"0:Dense.weight": np.array([[2.0, -1.0], [3.0, 4.0]])})
     yield "distance-whole", solved(so.PathDistance(whole, other), "distance_passes")
     yield from ((f"cost-{name}", good) for name, good in costs().items())
     yield from honest_costs()
+
+
+def faint() -> Any:
+    """Return a distance of 2^-1081, and one of all outputs, raised to the least float above."""
+    last = Dense(np.full((1, 1), 2.0**-540))
+    one, two = (chain((1,), Dense(np.full((1, 1), 2.0**-k)), last) for k in (540, 541))
+    answer = so.PathDistanceValue(5e-324, "upper bound", True, outputs=5e-324)
+    return so.PathDistanceCertificate(so.PathDistance(one, two), answer, "two_pass")
 
 
 LEAST = -1022 * math.log10(2)
