@@ -17,7 +17,7 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.torch_chain import Numbers
-from sparseopt_butterfly.training_chain import Trained, gradients_by_torch
+from sparseopt_butterfly.training_chain import Trained, gradients_by_torch, readable
 from sparseopt_butterfly.transposing import swap_into
 
 # Numbers of values, operand and result below which torch's own operators take less time: the calls
@@ -68,18 +68,19 @@ class _Times(torch.autograd.Function):
         a, b, _, d = patterns[-1]
         made = _to_rows(torch.bmm(entering[-1], values[-1].mT), a, b, d)
         ctx.chain, ctx.entering, ctx.packed = chain, entering, values
-        ctx.save_for_backward(rows, bias, *factors)
+        ctx.bias = bias  # of which gradients need no value
+        ctx.save_for_backward(rows, *factors)
         return made if bias is None else made.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
-        rows, bias, *factors = ctx.saved_tensors
+        rows, *factors = ctx.saved_tensors
         cotangent, wanted = cotangents[0], ctx.needs_input_grad
         if torch.is_grad_enabled():  # these gradients will be differentiated
-            return (None, *gradients_by_torch(ctx, ctx.chain, rows, bias, factors, cotangent))
+            return (None, *gradients_by_torch(ctx, ctx.chain, rows, ctx.bias, factors, cotangent))
         patterns = ctx.chain.patterns
         a, b, _, d = patterns[0]
-        back, found = _to_blocks(cotangent.contiguous(), a, b, d), []
+        back, found = _to_blocks(readable(cotangent), a, b, d), []
         steps = list(zip(ctx.entering, ctx.packed, strict=True))[::-1]
         for k, (pattern, (entered, values)) in enumerate(zip(patterns, steps, strict=True)):
             of_factor = wanted[3 + k]

@@ -12,14 +12,16 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.fused_kernels import VECTOR
-from sparseopt_butterfly.training_chain import Trained, gradients_by_torch
+from sparseopt_butterfly.layer_inference import LOCK
+from sparseopt_butterfly.training_chain import Trained, gradients_by_torch, readable
 
 DTYPES: dict[torch.dtype, np.dtype[Any]] = {
     torch.float32: np.dtype(np.float32),
     torch.float64: np.dtype(np.float64),
 }
 address = torch.Tensor.data_ptr
-_contiguous, _type = torch.Tensor.is_contiguous, attrgetter("dtype")
+# What has to be as it was for the kernels to read the same numbers of a tensor.
+_LOOKS = address, torch.Tensor.is_contiguous, torch.Tensor.is_neg, attrgetter("nbytes")
 # The kernels hold the lock of the interpreter, so that one workspace serves all layers: the memory,
 # the address of its first whole vector, and the bytes from there.
 _room: tuple[Any, int, int] = (None, 0, 0)
@@ -28,7 +30,8 @@ _room: tuple[Any, int, int] = (None, 0, 0)
 class InPlaceChain(ABC):
     """What kernels need to know of an architecture, for one dtype.
 
-    Nothing is held of the values of factors: they are read where they are, at each call.
+    Nothing is held of the values of factors: they are read where they are, at each call. Who calls
+    `reads`, and then one of the others, holds the `LOCK`.
     """
 
     def __init__(self, architecture: so.Architecture, dtype: torch.dtype) -> None:
@@ -38,6 +41,7 @@ class InPlaceChain(ABC):
         self.rows, self.columns = architecture.shape
         self.shapes = [pattern.values_shape for pattern in architecture]
         self._seen: list[Any] = []
+        self.looks = 0  # how often something else was seen than before
         self._places = np.zeros(len(self.shapes), dtype=np.int64)
         self._results = np.zeros_like(self._places)
         self._at, self._to = int(self._places.ctypes.data), int(self._results.ctypes.data)
@@ -46,17 +50,19 @@ class InPlaceChain(ABC):
     def reads(self, factors: Sequence[torch.Tensor], bias: torch.Tensor | None) -> bool:
         """Whether the kernels can read these factors and this bias, which they will from now on."""
         parameters = factors if bias is None else [*factors, bias]
-        seen = [*map(address, parameters), *map(_contiguous, parameters), *map(_type, parameters)]
+        seen = [list(map(look, parameters)) for look in _LOOKS]
         if seen == self._seen:
             return True
-        self._seen = []
+        self._seen, self.looks = [], self.looks + 1
         if not all(p.dtype is self.dtype and p.is_cpu and p.is_contiguous() for p in parameters):
+            return False
+        if not all(seen[0]) or any(seen[2]):
             return False
         if [tuple(factor.shape) for factor in factors] != self.shapes:
             return False
         if bias is not None and bias.shape != (self.rows,):
             return False
-        self._places[:] = seen[: len(factors)][::-1]
+        self._places[:] = seen[0][: len(factors)][::-1]
         self._bias, self._biased = (address(bias), 1) if bias is not None else (0, 0)
         self._seen = seen
         return True
@@ -94,7 +100,7 @@ class TrainedInPlace(Trained):
 
     def __init__(self, chain: InPlaceChain, written_out: Callable[..., torch.Tensor]) -> None:
         super().__init__(_Times, written_out)
-        self.chain = chain
+        self.chain, self.looks = chain, chain.looks
 
 
 class _Times(torch.autograd.Function):
@@ -109,22 +115,27 @@ class _Times(torch.autograd.Function):
         *factors: torch.Tensor,
     ) -> torch.Tensor:
         x = rows.contiguous()
-        ctx.trained, ctx.kept = trained, trained.chain.room_for_kept(x)
-        ctx.save_for_backward(rows, bias, *factors)
-        return trained.chain.times(x, ctx.kept)
+        ctx.trained, ctx.bias = trained, bias  # of which gradients need no value
+        ctx.kept = trained.chain.room_for_kept(x)
+        ctx.save_for_backward(rows, *factors)
+        with LOCK:
+            if trained.chain.looks != trained.looks:  # another thread was here meanwhile
+                _require(trained.chain, factors, bias)
+            return trained.chain.times(x, ctx.kept)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
-        rows, bias, *factors = ctx.saved_tensors
-        wanted, cotangent = ctx.needs_input_grad, cotangents[0]
+        rows, *factors = ctx.saved_tensors
+        bias, wanted, cotangent = ctx.bias, ctx.needs_input_grad, cotangents[0]
         if torch.is_grad_enabled():  # these gradients will be differentiated
             return None, *gradients_by_torch(ctx, ctx.trained, rows, bias, factors, cotangent)
-        chain, x = ctx.trained.chain, rows.contiguous()
-        _require(chain, factors, bias)
+        chain, x, cotangent = ctx.trained.chain, readable(rows), readable(cotangent)
         of_rows = torch.empty_like(x) if wanted[1] else None
         of_bias = torch.zeros_like(bias) if wanted[2] else None
         parts = list(map(torch.zeros_like, factors))
-        chain.gradients(x, ctx.kept, cotangent.contiguous(), of_rows, of_bias, parts)
+        with LOCK:
+            _require(chain, factors, bias)
+            chain.gradients(x, ctx.kept, cotangent, of_rows, of_bias, parts)
         if all(wanted[3:]):
             return None, of_rows, of_bias, *parts
         some = (p if wants else None for p, wants in zip(parts, wanted[3:], strict=True))
@@ -139,11 +150,12 @@ def _require(
         raise RuntimeError("a factor or the bias of a layer has changed its type or its layout")
 
 
-def workspace(size: int) -> int:
-    """Return the address of so many bytes, of which those of the first vector are 0."""
+def workspace(size: int) -> tuple[Any, int]:
+    """Return memory, and the address there of so many bytes, of which those of the first vector
+    are 0."""
     global _room
     if _room[2] < size:
         memory = np.zeros(size + VECTOR, dtype=np.uint8)
         first = int(memory.ctypes.data)
         _room = memory, first + -first % VECTOR, size
-    return _room[1]
+    return _room[:2]

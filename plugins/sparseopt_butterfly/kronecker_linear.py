@@ -216,6 +216,10 @@ class KroneckerLinear(KroneckerLayer):
             product = times_rows(rows, factors, bias, self._flat)
             if product is not None:
                 return product if rows is input else product.reshape(*shape[:-1], -1)
+        if rows.device != factors[0].device:
+            raise so.ProblemError(
+                f"the operand is on the device {rows.device}, the layer on {factors[0].device}"
+            )
         merges = len(self._groups) < len(factors)
         chain = self._trained.chain(rows, factors, bias, self.architecture, self._by_torch, merges)
         if chain is None:
@@ -242,6 +246,12 @@ class KroneckerLinear(KroneckerLayer):
         self, rows: torch.Tensor, bias: torch.Tensor | None, factors: Sequence[torch.Tensor]
     ) -> torch.Tensor:
         """Return the result for (batch, in_features) by operators of torch."""
+        for factor, pattern in zip(factors, self.architecture, strict=True):
+            if tuple(factor.shape) != pattern.values_shape:
+                raise so.ProblemError(
+                    f"a factor has shape {tuple(factor.shape)}; its pattern {pattern} needs "
+                    f"{pattern.values_shape}"
+                )
         y = self._times(rows.T, self._groups[1:], factors)
         first = self._groups[0]
         values = merged(factors, first)

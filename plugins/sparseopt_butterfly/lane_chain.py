@@ -42,7 +42,7 @@ class LaneChain(InPlaceChain):
     def times(self, x: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
         """Return the result, see `InPlaceChain.times`."""
         y = torch.empty_like(x)
-        room = in_place.workspace(self._needs[0])
+        _memory, room = in_place.workspace(self._needs[0])
         multiply(
             *self._fixed,
             self.columns * self.item,
@@ -68,6 +68,7 @@ class LaneChain(InPlaceChain):
     ) -> None:
         """Write and add gradients, see `InPlaceChain.gradients`."""
         self._results[:] = list(map(address, reversed(of_factors)))
+        _memory, room = in_place.workspace(self._needs[1])
         gradients(
             *self._fixed,
             self._to,
@@ -78,7 +79,7 @@ class LaneChain(InPlaceChain):
             x.size(0),
             0 if of_bias is None else address(of_bias),
             0 if kept is None else address(kept),
-            in_place.workspace(self._needs[1]),
+            room,
             self._wide[1],
         )
 

@@ -5,18 +5,31 @@ Merged values, and what compiled kernels prepare, are remembered until a paramet
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
 
 import sparseopt as so
 from sparseopt_butterfly.kernel_loading import LOADING
 
 _KERNELS = "sparseopt_butterfly.fused_kernels"
 _saved = 0.0
+
+LOCK = threading.RLock()
+"""Held from a look at the memory of parameters until kernels have read it.
+
+What is looked at is remembered, also by copies of a module that threads work on. Kernels hold the
+lock of the interpreter anyway.
+"""
+os.register_at_fork(  # or a child might wait for a thread that it does not have
+    before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release
+)
 
 
 class RememberedProduct:
@@ -55,29 +68,35 @@ class RememberedProduct:
         It has to where gradients, autocast, a compiler or a tracer look on, and where operand and
         parameters are not all float32, or all float64, tensors on the CPU with finite values.
         """
-        if type(x) is not torch.Tensor or _is_followed():
+        if type(x) is not torch.Tensor or _is_followed() or not x.is_cpu:
             return None
         if torch.is_grad_enabled() and _wants_gradients(x, bias, factors):
             return None
         try:
-            lanes = self._lanes.get(x.dtype)
-            if lanes is None and x.dtype not in self._lanes and _KERNELS in sys.modules:
-                self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
-            if lanes is not None and x.is_cpu and lanes.reads(factors, bias):
-                return lanes.times(x.contiguous())  # type: ignore[no-any-return]
-            parameters = factors if bias is None else [*factors, bias]
-            key = [(p.data_ptr(), p.is_contiguous()) for p in parameters]
-            if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
-                done = self._rows(x.contiguous()) if x.is_cpu else None
-                if done is not None:
-                    return done  # type: ignore[no-any-return]
-            with np.errstate(all="ignore"):  # as torch
-                product = self._product_of(key, parameters, len(factors), architecture, len(x))
-                if product is None or x.dtype != parameters[0].dtype or not x.is_cpu:
+            if not _has_memory(x):
+                return None
+            with LOCK:
+                lanes = self._lanes.get(x.dtype)
+                if lanes is None and x.dtype not in self._lanes and _KERNELS in sys.modules:
+                    self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
+                if lanes is not None and lanes.reads(factors, bias):
+                    return lanes.times(x.contiguous())  # type: ignore[no-any-return]
+                if bias is not None and bias.shape != architecture.shape[:1]:
+                    return None
+                parameters = factors if bias is None else [*factors, bias]
+                key = list(map(_place, parameters))
+                if self._rows is not None and key == self._key and x.dtype is self._rows.dtype:
+                    done = self._rows(x.contiguous())
+                    if done is not None:
+                        return done  # type: ignore[no-any-return]
+                with np.errstate(all="ignore"):  # as torch
+                    product = self._product_of(key, parameters, len(factors), architecture, len(x))
+                if product is None or x.dtype != parameters[0].dtype:
                     return None
                 if self._rows is not None:
                     return self._rows(x.contiguous())  # type: ignore[no-any-return]
                 own = None if bias is None else self._arrays[-1]
+            with np.errstate(all="ignore"):
                 return torch.from_numpy(_times(product, x.detach().numpy(), own))
         except RuntimeError:  # a tensor of `torch.func`, which has no values of its own
             return None
@@ -91,19 +110,19 @@ class RememberedProduct:
     ) -> so.KroneckerProduct | None:
         """Return the weight as a product of NumPy factors, for so many columns like those of x;
         None if torch has to multiply."""
-        if type(x) is not torch.Tensor or _is_followed():
+        if type(x) is not torch.Tensor or _is_followed() or not x.is_cpu:
             return None
         if torch.is_grad_enabled() and _wants_gradients(x, None, factors):
             return None
         try:
-            key = [(p.data_ptr(), p.is_contiguous()) for p in factors]
-            x.data_ptr()
-            with np.errstate(all="ignore"):
+            if not _has_memory(x):
+                return None
+            with LOCK, np.errstate(all="ignore"):
+                key = list(map(_place, factors))
                 product = self._product_of(key, factors, len(factors), architecture, batch)
         except RuntimeError:
             return None
-        fits = product is not None and x.dtype == factors[0].dtype and x.is_cpu
-        return product if fits else None
+        return product if x.dtype == factors[0].dtype else None
 
     def _product_of(
         self,
@@ -172,28 +191,39 @@ class CompiledTraining:
         """
         if type(x) is not torch.Tensor or _is_followed() or not x.numel() or not x.is_cpu:
             return None
-        if torch.autograd.forward_ad._current_level >= 0:
-            return None
+        with LOCK:
+            return self._chain(x, factors, bias, architecture, written_out, merges)
+
+    def _chain(
+        self,
+        x: torch.Tensor,
+        factors: Sequence[torch.Tensor],
+        bias: torch.Tensor | None,
+        architecture: so.Architecture,
+        written_out: Callable[..., torch.Tensor],
+        merges: bool,
+    ) -> Any:
+        parameters = factors if bias is None else [*factors, bias]
         try:
-            x.data_ptr()
+            if not _has_memory(x):
+                return None
             lanes = self._lanes.get(x.dtype)
-            if lanes is not None and lanes.chain.reads(factors, bias):
-                return lanes
-            parameters = factors if bias is None else [*factors, bias]
-            any(p.data_ptr() == 0 for p in parameters)
+            if lanes is not None and lanes.reads(factors, bias):
+                return _trained(lanes, written_out)
+            if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
+                return None
         except RuntimeError:  # a tensor of `torch.func`
             return None
-        if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
+        if [tuple(factor.shape) for factor in factors] != [p.values_shape for p in architecture]:
+            return None
+        if bias is not None and bias.shape != architecture.shape[:1]:
             return None
         if not _training_pays(x, architecture):
             return None
         if x.dtype not in self._lanes:
-            self._lanes[x.dtype] = found = _lanes_of(architecture, x.dtype)
-            if found is not None:
-                from sparseopt_butterfly.in_place import TrainedInPlace
-
-                self._lanes[x.dtype] = lanes = TrainedInPlace(found, written_out)
-                return lanes if lanes.chain.reads(factors, bias) else None
+            self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
+            if lanes is not None:
+                return _trained(lanes, written_out) if lanes.reads(factors, bias) else None
         from sparseopt_butterfly import training_chain
 
         if self._runs == ():
@@ -259,6 +289,12 @@ def _lanes_of(architecture: so.Architecture, dtype: torch.dtype) -> Any:
     return None if kind is None else kind(architecture, dtype)
 
 
+def _trained(lanes: Any, written_out: Callable[..., torch.Tensor]) -> Any:
+    from sparseopt_butterfly.in_place import TrainedInPlace
+
+    return TrainedInPlace(lanes, written_out)
+
+
 def _kind_of(architecture: so.Architecture, itemsize: int) -> Any:
     from sparseopt_butterfly.lane_chain import LaneChain, is_lane_chain
 
@@ -279,17 +315,30 @@ def _wants_gradients(
 
 
 def _is_followed() -> bool:
-    """Whether autocast, a compiler or a tracer has to see the operators of torch."""
+    """Whether autocast, a compiler, a tracer or forward differentiation has to see the operators
+    of torch."""
     return (
-        torch.compiler.is_compiling()
+        forward_ad._current_level >= 0
+        or torch.compiler.is_compiling()
         or torch._C._get_tracing_state() is not None  # the short way of torch.jit.is_tracing
         or torch.is_autocast_enabled("cpu")
     )
 
 
+def _has_memory(x: torch.Tensor) -> bool:
+    """Whether the values of a tensor stand in memory, with their signs."""
+    known = x.layout is torch.strided and not x.is_neg()
+    return known and (x.data_ptr() != 0 or not x.numel())
+
+
+def _place(parameter: torch.Tensor) -> tuple[Any, ...]:
+    """Return what says where values lie, and in which order."""
+    return (parameter.data_ptr(), parameter.is_contiguous(), parameter.is_neg(), parameter.shape)
+
+
 def _fits_numpy(parameters: Sequence[torch.Tensor]) -> bool:
     dtypes = {p.dtype for p in parameters}
-    in_place = all(p.device.type == "cpu" and p.is_contiguous() for p in parameters)
+    in_place = all(p.is_cpu and p.is_contiguous() and _has_memory(p) for p in parameters)
     return in_place and len(dtypes) == 1 and dtypes <= {torch.float32, torch.float64}
 
 

@@ -42,7 +42,7 @@ class PanelChain(InPlaceChain):
         """Return the result, see `InPlaceChain.times`."""
         square = self.rows == self.columns
         y = torch.empty_like(x) if square else x.new_empty((x.size(0), self.rows))
-        room = in_place.workspace(self._need)
+        _memory, room = in_place.workspace(self._need)
         multiply(
             *self._fixed,
             self._gap,
@@ -68,6 +68,7 @@ class PanelChain(InPlaceChain):
     ) -> None:
         """Write and add gradients, see `InPlaceChain.gradients`."""
         self._results[:] = list(map(address, reversed(of_factors)))
+        _memory, room = in_place.workspace(self._need)
         gradients(
             *self._fixed,
             self._to,
@@ -78,7 +79,7 @@ class PanelChain(InPlaceChain):
             x.size(0),
             0 if of_bias is None else address(of_bias),
             0 if kept is None else address(kept),
-            in_place.workspace(self._need),
+            room,
             self._wide,
         )
 

@@ -106,6 +106,13 @@ class Trained:
         return made
 
 
+def readable(x: torch.Tensor) -> torch.Tensor:
+    """Return a contiguous tensor whose values stand in memory, with their signs."""
+    if x.is_neg() or (not x.data_ptr() and x.numel()):
+        return torch.empty(x.shape, dtype=x.dtype).copy_(x)
+    return x.contiguous()
+
+
 class TrainedChain(Trained):
     """By runs of factors.
 
@@ -139,11 +146,10 @@ class _Loan:
     _bytes: ClassVar[int] = 0
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        spare = self._free.get((shape, dtype))
-        if spare:
-            self.array = spare.pop()
+        try:  # another thread may take the last one
+            self.array = self._free[shape, dtype].pop()
             _Loan._bytes -= self.array.nbytes
-        else:
+        except IndexError:
             self.array = np.empty(shape, dtype=dtype)
 
     def __del__(self) -> None:
@@ -181,21 +187,22 @@ class _Times(torch.autograd.Function):
             blocks(packed[-1], *run[2:], wide, x.array, y.array, room)
         made = transposed(entering.pop().array, None if bias is None else bias.detach().numpy())
         ctx.chain, ctx.entering, ctx.packed = chain, entering, packed
-        ctx.save_for_backward(rows, bias, *factors)
+        ctx.bias = bias  # of which gradients need no value
+        ctx.save_for_backward(rows, *factors)
         return torch.from_numpy(made)
 
     @staticmethod
     def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
-        rows, bias, *factors = ctx.saved_tensors
+        rows, *factors = ctx.saved_tensors
         cotangent = cotangents[0]
         if torch.is_grad_enabled():  # these gradients will be differentiated
-            return (None, *gradients_by_torch(ctx, ctx.chain, rows, bias, factors, cotangent))
+            return (None, *gradients_by_torch(ctx, ctx.chain, rows, ctx.bias, factors, cotangent))
         values = _joined(factors)
         result = np.zeros_like(values)
         room, work = ctx.chain.rooms(values.dtype)
         loan = _Loan(ctx.entering[0].array.shape, values.dtype)
         back = loan.array
-        transpose_into(cotangent.numpy(), back)
+        transpose_into(readable(cotangent).numpy(), back)
         steps = zip(ctx.chain.runs, ctx.packed, ctx.entering, strict=True)
         for run, packed, x in reversed(list(steps)):
             found = np.zeros_like(packed)

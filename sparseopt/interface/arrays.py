@@ -125,8 +125,6 @@ def require_sound_indices(
 
 def as_figure(value: Any, name: str) -> float:
     """Return a stated number as a float; refuse texts, booleans and everything else."""
-    if type(value) is float:
-        return value
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
     try:

@@ -151,13 +151,10 @@ def _require_scale(largest: float, name: str) -> None:
 
 def _require_limits(penalty: Penalty, size: int) -> None:
     """Refuse products of strength and weight that leave the range of float64."""
-    ridge = np.array([penalty.ridge]) if penalty.ridge else None
-    values = penalty.limits(size), ridge, penalty.thresholds(size)
-    for name, limits in zip(("block", "ridge", "coefficient"), values, strict=True):
-        if limits is None:
-            continue
-        wide = (limits < SMALLEST_LIMIT) | (limits > LARGEST_LIMIT)
-        bad = (wide & (limits != 0)).nonzero()[0]
+    values = penalty.limits(size), np.array([penalty.ridge]), penalty.thresholds(size)
+    for name, own in zip(("block", "ridge", "coefficient"), values, strict=True):
+        limits = np.array([]) if own is None else own
+        bad = ((limits != 0) & ((limits < SMALLEST_LIMIT) | (limits > LARGEST_LIMIT))).nonzero()[0]
         if bad.size:
             raise ProblemError(
                 f"strength times weight is {limits[bad[0]]:.3g} for {name} {int(bad[0])}; take a "

@@ -61,11 +61,6 @@ def largest_entry(matrix: Any) -> float:
     return max(float(data.max()), -float(data.min())) if data.size else 0.0
 
 
-def _times_power(values: np.ndarray, exponent: int) -> np.ndarray:
-    # A product rounds once too, and is faster.
-    return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
-
-
 def _shifted(design: Any, exponent: int) -> Any:
     """Return ``design 2^exponent`` in float64; `ProblemError` if an entry loses digits."""
     if isinstance(design, ColumnOperator):
@@ -152,10 +147,8 @@ class ScaledProblem:
             self.ridge = float(self._exactly(np.array([self.ridge]), -2 * (self._a + self._c))[0])
 
     def _exactly(self, values: np.ndarray, exponent: int) -> np.ndarray:
-        with np.errstate(over="ignore", under="ignore"):
-            scaled = _times_power(values, exponent)
-            exact = (_times_power(scaled, -exponent) == values).all()
-        if not exact:
+        scaled = self._shift(values, exponent)
+        if not (self._shift(scaled, -exponent) == values).all():
             raise ProblemError(
                 f"strength times weight lies between {values.min():.3g} and {values.max():.3g}, "
                 "which no scaling holds together with this design and target; multiply design or "
@@ -185,8 +178,10 @@ class ScaledProblem:
 
     @staticmethod
     def _shift(values: Any, exponent: int) -> np.ndarray:
+        values = np.asarray(values, dtype=np.float64)
         with np.errstate(over="ignore", under="ignore"):
-            return _times_power(np.asarray(values, dtype=np.float64), exponent)
+            # A product rounds once too, and is faster.
+            return values * 2.0**exponent if abs(exponent) < 1000 else np.ldexp(values, exponent)
 
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """Return coefficients in scaled units, real; those below 2^-500 as 0.

@@ -164,8 +164,7 @@ class PathDistanceCertificate(Certificate):
         steps.require(answer.kind == kind, f"the answer's kind is {kind!r}, which its method gives")
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
         conditions = {"dominated": problem.dominates, "two_pass": problem.same_signs}
-        ready = conditions.get(self.method, True)
-        steps.require(ready, "the parameters meet the condition of the method")
+        steps.require(conditions.get(self.method, True), "the parameters are as the method needs")
         if self.method == "enumeration":
             self._check_exactly(steps, path_pairs.enumerated_distance)
             return
@@ -177,8 +176,7 @@ class PathDistanceCertificate(Certificate):
             right = differences.exact_difference(problem.network, problem.other, exact.SHORT, apart)
         except exact.TooLarge:
             found = differences.difference(problem.network, problem.other, apart)
-            error = f"with a relative error of at most {shown_above(found.error)}"
-            steps.note(f"computed again {error}")
+            steps.note(f"computed again, with a relative error up to {shown_above(found.error)}")
             self._check_value(steps, found.as_fraction(), Fraction(found.error))
         else:
             self._check_value(steps, right, Fraction(0))

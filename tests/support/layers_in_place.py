@@ -60,13 +60,13 @@ class Guarded:
         self._kept: list[tuple[np.ndarray, int, int]] = []
         monkeypatch.setattr(in_place, "workspace", self._workspace)
 
-    def _workspace(self, size: int) -> int:
+    def _workspace(self, size: int) -> tuple[Any, int]:
         guard = 4096
         memory = np.full(size + 2 * guard, 7, dtype=np.uint8)
         first = guard + -memory.ctypes.data % 64
         memory[first : first + 64] = 0
         self._kept.append((memory, first, size))
-        return int(memory.ctypes.data) + first
+        return memory, int(memory.ctypes.data) + first
 
     def expect_untouched(self) -> None:
         """There were workspaces, and nothing was written around them, or to their zeros."""

@@ -14,6 +14,7 @@ import sparseopt as so
 
 pytest.importorskip("sparseopt_butterfly.fused_kernels")
 from sparseopt_butterfly import lane_chain, layer_inference
+from sparseopt_butterfly.in_place import TrainedInPlace
 
 from tests.support.layers_in_place import Guarded, along_rows, expect, made_layer
 
@@ -148,9 +149,9 @@ def test_gradients_by_differences() -> None:
     assert along_rows(layer, x)
 
     def call(x: torch.Tensor, bias: torch.Tensor, *factors: torch.Tensor) -> torch.Tensor:
-        trained = layer._trained._lanes[torch.float64]
-        assert trained.chain.reads(factors, bias)
-        made: torch.Tensor = trained(x, bias, factors)
+        chain = layer._trained._lanes[torch.float64]
+        assert chain.reads(factors, bias)
+        made: torch.Tensor = TrainedInPlace(chain, layer._by_torch)(x, bias, factors)
         return made
 
     assert torch.autograd.gradcheck(call, (x, layer.bias, *layer.factors))

@@ -15,6 +15,7 @@ import sparseopt as so
 
 pytest.importorskip("sparseopt_butterfly.fused_kernels")
 from sparseopt_butterfly import layer_inference, panel_chain
+from sparseopt_butterfly.in_place import TrainedInPlace
 from sparseopt_butterfly.panel_kernels import FEW, MANY
 
 from tests.support.layers_in_place import Guarded, along_rows, expect, made_layer
@@ -163,8 +164,9 @@ def test_gradients_by_differences() -> None:
         assert along_rows(layer, x)
 
         def call(x: torch.Tensor, bias: torch.Tensor, *factors: torch.Tensor) -> torch.Tensor:
-            trained = layer._trained._lanes[torch.float64]  # noqa: B023
-            assert trained.chain.reads(factors, bias)
+            chain = layer._trained._lanes[torch.float64]  # noqa: B023
+            assert chain.reads(factors, bias)
+            trained = TrainedInPlace(chain, layer._by_torch)  # noqa: B023
             made: torch.Tensor = trained(x, bias, factors)
             return made
 
@@ -193,7 +195,7 @@ def test_results_do_not_leave_their_tensors() -> None:
         layer = layer_of(name)
         x, cotangent = torch.randn(21, layer.in_features), torch.randn(21, layer.out_features)
         layer(x.requires_grad_()).sum()
-        chain = layer._trained._lanes[torch.float32].chain
+        chain = layer._trained._lanes[torch.float32]
         shapes = [x.shape, layer.bias.shape, *(factor.shape for factor in layer.factors)]
         guarded = [torch.full((64 + shape.numel() + 64,), 7.0) for shape in shapes]
         inner = [g[64:-64].view(shape).zero_() for g, shape in zip(guarded, shapes, strict=True)]
