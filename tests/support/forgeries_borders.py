@@ -393,6 +393,13 @@ def faint() -> Pairs:
     yield f"{ZEROS} | of a column against a free one", stated(turned, [1.0, 0.0], [2.0, -0.2])
     line = so.SparseRegression([[1.0]], [1.0], so.L1(1.0))
     yield f"{DUAL} | below what underflows", stated(line, [1.0], [2.0**-470], dual=2.0**-480)
+    for name, penalty in (("entries", so.Ridge(0.0)), ("matrix", so.NuclearNorm(0.0, (2, 1)))):
+        # P is 2^257; the ridge is the least float in scaled units.
+        least = so.SparseRegression(
+            np.diag([1.0, 2.0**-500]), [0.0, 1.0], penalty + so.Ridge(2.0**-742), [2.0**331] * 2
+        )
+        made = stated(least, [0.0, 2.0**500], [0.0, 0.0], [0], primal=2.0**200, gap=2.0**200)
+        yield f"{PRIMAL} | half of the least ridge, {name}", made
 
 
 def vanishing_steps() -> tuple[so.SparseRegression, np.ndarray]:
