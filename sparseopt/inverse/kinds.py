@@ -262,7 +262,7 @@ class NuclearGap(DualityGap):
         terms = [limit * size]
         error = limit * (error + size * 4.0 * UNIT) * self.room
         if self.scaled.ridge:
-            half = 0.5 * self.scaled.ridge * float(x @ x)
+            half = self.scaled.ridge * (0.5 * float(x @ x))
             terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
         return terms, above(error, 16)
 

@@ -163,7 +163,8 @@ class Objective:
             error += math.fsum(own) * self._growth
             terms += own
         if scaled.ridge:
-            half = 0.5 * scaled.ridge * float(x[support] @ x[support])
+            # The ridge last: half of the least float is 0.
+            half = scaled.ridge * (0.5 * float(x[support] @ x[support]))
             terms, error = [*terms, half], error + half * self.room * gamma(len(x) + 8)
         return terms, error
 

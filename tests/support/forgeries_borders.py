@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,8 @@ from sparseopt.inverse.kinds import gap_of
 Certificate = so.DualityGapCertificate
 Pairs = Iterator[tuple[str, Any]]
 ROWS = np.array([1.0, 2.0, 0.5, 0.0, 1.0, 3.0])
+LONG = 1.0 + 2.0**-30, 1.0 + 2.0**-35 + 2.0**-52, 1.0 + 2.0**-41 + 2.0**-52
+"""Their product takes more digits than two floats have."""
 
 
 @cache
@@ -118,6 +121,9 @@ def products() -> dict[str, so.SparseRegression]:
         ),
         "variation, product that nearly cancels, rows": regression(
             product(regular, void + 1e-5 * regular), target, so.TotalVariation(0.2), rows
+        ),
+        "product of columns that are lost among its factors": regression(
+            product(2.0**50 * void + regular, np.ones((3, 3))), target, so.L1(0.2)
         ),
         "no penalty, product that cancels": regression(
             product(void, np.ones((3, 3))), target, free
@@ -213,6 +219,7 @@ def feasible_points() -> list[tuple[str, Certificate, Certificate]]:
         t = some(name, problem)[1]
         t = t if problem.sample_weights is None else np.where(problem.sample_weights == 0, 0.0, t)
         points.append((f"tilted, {name}", problem, t, 0.0, 1e6))
+    points.append(("nuclear, plain products", *large_matrix(), 1.0 - 1e-12, 1.0 + 1e-12))
     for name, problem, t, least, most in points:
         gap, point = gap_of(problem), np.atleast_2d(t)
 
@@ -224,6 +231,17 @@ def feasible_points() -> list[tuple[str, Certificate, Certificate]]:
             made = [stated(problem, np.zeros(n), f * point, np.arange(n)) for f in found]
             listed.append((name, made[0], made[1]))
     return listed
+
+
+def large_matrix() -> tuple[so.SparseRegression, np.ndarray]:
+    """Return a problem whose products are too many for doubled precision, and a dual point.
+
+    The point reaches the limit, but for what bounds of rounding take.
+    """
+    design, point = gaussian(1, 257**2)[0], np.ones(1)
+    penalty = so.NuclearNorm(1.0, (257, 257))
+    reach = gap_of(so.SparseRegression(design, point, penalty)).reach(point[None])
+    return so.SparseRegression(design, point, so.NuclearNorm(float(reach[0]), (257, 257))), point
 
 
 @cache
@@ -290,6 +308,8 @@ def honest() -> Pairs:
         yield f"the last gap that proves a zero, {name}", right
     yield from by_all_digits()
     yield from beyond_elimination()
+    alone = so.SparseRegression(gaussian(6, 9)[0], 5.0 * (ROWS == 0), so.L1(1e-200), ROWS)
+    yield "zeros where no row has a target", stated(alone, np.zeros(9), np.zeros(6))
     yield "units", in_their_units
 
 
@@ -339,8 +359,20 @@ def vanishing_sums() -> Pairs:
     )
     huge = np.array([[2.0**110, 1.0, -(2.0**110)], [2.0**110, -1.0, -(2.0**110)]])
     sparse = scipy.sparse.csr_array(huge)
+    long = math.prod(map(Fraction, LONG))
+    first = float(long)
+    second = float(long - Fraction(first))
+    doubled = so.KroneckerProduct(
+        [
+            np.array([LONG[0], -first, -second]).reshape(1, 1, 3, 1),
+            np.diag([LONG[1], 1.0, 1.0]).reshape(1, 3, 3, 1),
+            np.array([[LONG[2], 0.0], [0.0, 1.0], [0.0, 1.0]]).reshape(1, 3, 2, 1),
+        ],
+        so.Architecture([(1, 1, 3, 1), (1, 3, 3, 1), (1, 3, 2, 1)]),
+    )
     for name, design, strength in (
         ("a product whose columns are rounded", near, 4.0),
+        ("a product whose columns two floats do not hold", doubled, 4.0),
         ("a row that seems to cancel", huge[:1], 2.0**112),
         ("rows that seem to cancel", huge, 2.0**112),
         ("stored rows that seem to cancel", sparse, 2.0**112),
@@ -352,6 +384,22 @@ def vanishing_sums() -> Pairs:
             f"{DUAL} | {name}",
             stated(problem, np.zeros(n), 0.5 * target, np.arange(n), dual=0.3),
         )
+
+
+def faint() -> Pairs:
+    """Figures and zeros that only what projections and underflow take forbids."""
+    positive = so.L1(0.001, [0, 1], positive=True)
+    turned = so.SparseRegression([[1.0, -1.0], [0.0, 0.1]], [1.0, 0.1], positive)
+    yield f"{ZEROS} | of a column against a free one", stated(turned, [1.0, 0.0], [2.0, -0.2])
+    line = so.SparseRegression([[1.0]], [1.0], so.L1(1.0))
+    yield f"{DUAL} | below what underflows", stated(line, [1.0], [2.0**-470], dual=2.0**-480)
+    for name, penalty in (("entries", so.Ridge(0.0)), ("matrix", so.NuclearNorm(0.0, (2, 1)))):
+        # P is 2^257; the ridge is the least float in scaled units.
+        least = so.SparseRegression(
+            np.diag([1.0, 2.0**-500]), [0.0, 1.0], penalty + so.Ridge(2.0**-742), [2.0**331] * 2
+        )
+        made = stated(least, [0.0, 2.0**500], [0.0, 0.0], [0], primal=2.0**200, gap=2.0**200)
+        yield f"{PRIMAL} | half of the least ridge, {name}", made
 
 
 def vanishing_steps() -> tuple[so.SparseRegression, np.ndarray]:
@@ -377,6 +425,7 @@ def forged() -> Pairs:
     for name, _, wrong in proved_zeros():
         yield f"{ZEROS} | the next gap, {name}", wrong
     yield from vanishing_sums()
+    yield from faint()
     problem, x = vanishing_steps()
     own = stated(problem, x, np.zeros(4), [0])
     less = math.nextafter(own.primal, -math.inf)

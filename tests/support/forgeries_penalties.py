@@ -107,6 +107,9 @@ def problems() -> dict[str, so.SparseRegression]:
         "nuclear, rows": regression(design, target, so.NuclearNorm(0.8, (1, 9)), rows),
         "nuclear, ridge": regression(design, target, so.NuclearNorm(0.8, (3, 3)) + so.Ridge(0.3)),
         "nuclear, complex": regression(complex_design, target, so.NuclearNorm(0.8, (3, 3))),
+        "nuclear, complex, ridge": regression(
+            complex_design, target, so.NuclearNorm(0.8, (3, 3)) + so.Ridge(0.3)
+        ),
         "nuclear, none": regression(tall, high, so.NuclearNorm(0.0, (2, 2))),
     }
 

@@ -226,6 +226,7 @@ def borderline() -> dict[str, dict[str, Any]]:
             "design": np.eye(6) * 1e-151,
             "target": target * (1e-151 / unit),
         },
+        "no strength, and weights": {"penalty": so.L1(0.0, np.arange(9.0))},
         "stored twice": {"design": twice},
         "stored twice in rows": {"design": loose},
         "stored whole numbers": {"design": whole},
