@@ -12,7 +12,7 @@ import torch
 
 import sparseopt as so
 from sparseopt_butterfly.fused_kernels import VECTOR
-from sparseopt_butterfly.layer_inference import LOCK
+from sparseopt_butterfly.parameter_lock import LOCK
 from sparseopt_butterfly.training_chain import Trained, gradients_by_torch, readable
 
 DTYPES: dict[torch.dtype, np.dtype[Any]] = {

@@ -5,9 +5,7 @@ Merged values, and what compiled kernels prepare, are remembered until a paramet
 
 from __future__ import annotations
 
-import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,19 +15,10 @@ from torch.autograd import forward_ad
 
 import sparseopt as so
 from sparseopt_butterfly.kernel_loading import LOADING
+from sparseopt_butterfly.parameter_lock import LOCK
 
 _KERNELS = "sparseopt_butterfly.fused_kernels"
 _saved = 0.0
-
-LOCK = threading.RLock()
-"""Held from a look at the memory of parameters until kernels have read it.
-
-What is looked at is remembered, also by copies of a module that threads work on. Kernels hold the
-lock of the interpreter anyway.
-"""
-os.register_at_fork(  # or a child might wait for a thread that it does not have
-    before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release
-)
 
 
 class RememberedProduct:

@@ -79,7 +79,25 @@ def exact_figures() -> list[tuple[str, Any]]:
         best = certificates()[name]
         near = 0.999 * best.answer.x
         listed.append((f"{name} that misses", stated(best.problem, near, best.dual_point)))
+    best = certificates()["complex pursuit"]
+    for share in (0.9, 0.8, 0.7):
+        far = share * best.answer.x
+        made = stated(best.problem, far, best.dual_point)
+        listed.append((f"complex pursuit of {share} times the best", made))
+    listed.append(lost_columns())
     return listed
+
+
+def lost_columns() -> tuple[str, Any]:
+    """Return a least norm in columns that large factors cancel in, more than two floats show."""
+    patterns = so.Architecture([(1, 3, 3, 1), (1, 3, 3, 1)])
+    void = np.array([[1.0, -1.0, 0.0], [2.0, -2.0, 0.0], [0.5, -0.5, 0.0]])
+    large = 2.0**50 * void + np.random.default_rng(1).standard_normal((3, 3))
+    ones = np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 2.0, 3.0]])
+    factors = [large.reshape(1, 3, 3, 1), ones.reshape(1, 3, 3, 1)]
+    design, x = so.KroneckerProduct(factors, patterns), np.array([0.0, 1.0, 0.5])
+    problem = so.BasisPursuit(design, design @ x)
+    return "columns lost among factors", stated(problem, x, problem.target)
 
 
 def a_float_less(made: Any) -> Iterator[tuple[str, Any]]:
