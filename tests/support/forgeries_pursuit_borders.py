@@ -397,3 +397,11 @@ def entrance() -> Pairs:
         yield f"dual_point must be a vector of numbers | {name}", entry
     rows = refusal(lambda: changed(support, row_point=np.ones((2, 3))))
     yield "row_point must be a vector of numbers | two rows", rows
+    words = "it must be a finite number"
+    for name, kind, number in (
+        ("at least 0 | a negative noise", so.BasisPursuit, -1.0),
+        ("at least 0 | a noise without end", so.BasisPursuit, math.inf),
+        ("above 0 | no strength", so.SquareRootLasso, 0.0),
+    ):
+        built = refusal(lambda kind=kind, number=number: kind([[1.0]], [1.0], number))
+        yield f"{words} {name}", built
