@@ -315,9 +315,9 @@ def _is_followed() -> bool:
 
 
 def _has_memory(x: torch.Tensor) -> bool:
-    """Whether the values of a tensor stand in memory, with their signs."""
-    known = x.layout is torch.strided and not x.is_neg()
-    return known and (x.data_ptr() != 0 or not x.numel())
+    """Whether the values of a tensor stand in memory, with their signs; RuntimeError of a tensor
+    that is not strided."""
+    return not x.is_neg() and (x.data_ptr() != 0 or not x.numel())
 
 
 def _place(parameter: torch.Tensor) -> tuple[Any, ...]:
