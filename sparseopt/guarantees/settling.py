@@ -142,9 +142,10 @@ class Settling:
                 continue
             tails, entries = self._into(at)
             if self.wires.layers[int(self.wires.layer_of[at])].kind == "relu":
-                own, before = self.multiplied(tails.tolist()), self._into(int(tails[0]))[0]
-                known = len(own) == 1 and own[0] >= len(self._factor)
-                if not known or not all(map(self._is_settled, before.tolist())):
+                if not all(map(self._is_settled, self._into(int(tails[0]))[0].tolist())):
+                    return None
+                own = self.multiplied(tails.tolist())
+                if not (own >= len(self._factor)).any():
                     return None
                 parts.append((own, np.array([factor]), np.array([at])))
                 continue
@@ -206,22 +207,26 @@ class Settling:
         """Return the unknowns that neurons are multiples of, where no rescaling is left for that:
         all their own parameters, or the factor of these.
 
-        None if parameters are settled, or if there are edges that are not free.
+        None if parameters are settled, if there are edges that are not free, or if a neuron
+        depends on an unknown by an edge before it, too.
         """
         columns = np.unique(np.concatenate([self._columns(neuron) for neuron in neurons]))
         factors = np.unique(self._factor[columns])
         alone = len(factors) == 1 and columns[0] >= 0 and not self.settled[columns].any()
         if not alone or not self.used[self.problem.scales.label[neurons[0] + 1]]:
             return _NONE
-        return columns if factors[0] < 0 else factors
+        own = columns if factors[0] < 0 else factors
+        for neuron in set(neurons):
+            found = self.unknowns(neuron)
+            if found is None or np.isin(found[0], own).sum() > len(self._columns(neuron)):
+                return _NONE
+        return own
 
     def _columns(self, neuron: int) -> np.ndarray:
         """Return the parameters on the edges into a neuron, -1 for edges that are not free."""
         if neuron < self.wires.inputs:
             return np.array([-1])
-        entries = self._into(neuron)[1]
-        column = self.wires.column[entries]
-        return np.asarray(column[(column >= 0) | ~self.wires.is_zero[entries]])
+        return np.asarray(self.wires.column[self._into(neuron)[1]])
 
     def settles_outputs(self, cells: Sequence[int] | np.ndarray) -> bool:
         """Settle what outputs depend on, from the cells beside facets; return whether it is."""
