@@ -78,9 +78,10 @@ class FacetCertificate(Certificate):
     d = 0 on the unit. If it is used up, as where a unit is added to what it reads, and z is a
     sum over the unit's own parameters w, which are on no edge before it, then w itself solves the
     system with each c_i = 1; with c_1 = 0 in its place, full column rank gives d w = c w, and so
-    d z = c z in every cell. This c is an unknown of all that comes after, by which the unit's output is multiplied. In the end
-    d f = 0 at the cells settles the parameters of the outputs in the same way, and parameters that
-    are the only ones of a scale are settled by it. So d is a rescaling.
+    d z = c z in every cell. This c is an unknown of all that comes after, by which the unit's
+    output is multiplied. In the end d f = 0 at the cells settles the parameters of the outputs in
+    the same way, and parameters that are the only ones of a scale are settled by it. So d is a
+    rescaling.
 
     The systems are polynomial identities in the input and hold for residues in place of it:
     full column rank modulo a prime suffices. Rows are combined at random, and as
