@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import Any
@@ -27,12 +26,23 @@ _LOOKS = address, torch.Tensor.is_contiguous, torch.Tensor.is_neg, attrgetter("n
 _room: tuple[Any, int, int] = (None, 0, 0)
 
 
-class InPlaceChain(ABC):
+class InPlaceChain:
     """What kernels need to know of an architecture, for one dtype.
 
     Nothing is held of the values of factors: they are read where they are, at each call. Who calls
     `reads`, and then one of the others, holds the `LOCK`.
+
+    Subclasses have the two kernels, and in `__init__` set what these take first after the type of
+    numbers, the distance of rows in the workspace, and, there and back, the bytes of the workspace
+    and the rows that go through it at a time.
     """
+
+    _multiply: Callable[..., None]
+    _gradients: Callable[..., None]
+    _numbers: tuple[int, ...]
+    _distance: int
+    _needs: tuple[int, int]
+    _wide: tuple[int, int]
 
     def __init__(self, architecture: so.Architecture, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -67,15 +77,31 @@ class InPlaceChain(ABC):
         self._seen = seen
         return True
 
-    @abstractmethod
     def room_for_kept(self, x: torch.Tensor) -> torch.Tensor | None:
         """Return where `times` keeps what the gradients need, None if they need nothing."""
+        raise NotImplementedError
 
-    @abstractmethod
     def times(self, x: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
         """Return the result for (batch, columns), contiguous, by what `reads` looked at last."""
+        square = self.rows == self.columns
+        y = torch.empty_like(x) if square else x.new_empty((x.size(0), self.rows))
+        _memory, room = workspace(self._needs[0])
+        self._multiply(
+            self.like,
+            *self._numbers,
+            self._at,
+            self._distance,
+            address(x),
+            address(y),
+            x.size(0),
+            self._bias or room,
+            self._biased,
+            0 if kept is None else address(kept),
+            room,
+            self._wide[0],
+        )
+        return y
 
-    @abstractmethod
     def gradients(
         self,
         x: torch.Tensor,
@@ -86,6 +112,23 @@ class InPlaceChain(ABC):
         of_factors: Sequence[torch.Tensor],
     ) -> None:
         """Write the gradient of the rows, and add those of the bias and of all factors."""
+        self._results[:] = list(map(address, reversed(of_factors)))
+        _memory, room = workspace(self._needs[1])
+        self._gradients(
+            self.like,
+            *self._numbers,
+            self._at,
+            self._to,
+            self._distance,
+            address(x),
+            address(cotangent),
+            0 if of_rows is None else address(of_rows),
+            x.size(0),
+            0 if of_bias is None else address(of_bias),
+            0 if kept is None else address(kept),
+            room,
+            self._wide[1],
+        )
 
 
 class TrainedInPlace(Trained):

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt_butterfly import in_place
-from sparseopt_butterfly.in_place import InPlaceChain, address
+from sparseopt_butterfly.in_place import InPlaceChain
 from sparseopt_butterfly.lane_kernels import LANE, gradients, multiply
 
 # Rows that go through all factors at a time, there and back; bytes of their workspace at most.
@@ -23,65 +22,23 @@ EXTENT, BLOCK, CHUNK = 4096, 4, 256
 class LaneChain(InPlaceChain):
     """Chains that `is_lane_chain` is true of."""
 
+    _multiply, _gradients = staticmethod(multiply), staticmethod(gradients)
+
     def __init__(self, architecture: so.Architecture, dtype: torch.dtype) -> None:
         super().__init__(architecture, dtype)
         self._passes = _passes([pattern.d for pattern in architecture.patterns[::-1]], self.item)
         self._stages = _stages(self._passes)
-        size = self.columns * self.item
-        deepest = int(np.diff(self._stages[:, :2]).max())
-        self._wide = [_wide(ROWS, size), _wide(ROWS_BACK, size * deepest)]
-        self._needs = [_need(size, self._wide[0]), _need(size, self._wide[1] * deepest)]
         tables = int(self._passes.ctypes.data), int(self._stages.ctypes.data)
-        self._fixed = self.like, *tables, len(self._stages), self._at
+        self._numbers = *tables, len(self._stages)
+        self._distance = size = self.columns * self.item
+        deepest = int(np.diff(self._stages[:, :2]).max())
+        self._wide = _wide(ROWS, size), _wide(ROWS_BACK, size * deepest)
+        self._needs = _need(size, self._wide[0]), _need(size, self._wide[1] * deepest)
 
     def room_for_kept(self, x: torch.Tensor) -> torch.Tensor | None:
         """Return where what enters each stage but the first is kept."""
         kept = len(self._stages) - 1
         return x.new_empty((kept, *x.shape)) if kept else None
-
-    def times(self, x: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the result, see `InPlaceChain.times`."""
-        y = torch.empty_like(x)
-        _memory, room = in_place.workspace(self._needs[0])
-        multiply(
-            *self._fixed,
-            self.columns * self.item,
-            address(x),
-            address(y),
-            x.size(0),
-            self._bias or room,
-            self._biased,
-            0 if kept is None else address(kept),
-            room,
-            self._wide[0],
-        )
-        return y
-
-    def gradients(
-        self,
-        x: torch.Tensor,
-        kept: torch.Tensor | None,
-        cotangent: torch.Tensor,
-        of_rows: torch.Tensor | None,
-        of_bias: torch.Tensor | None,
-        of_factors: Sequence[torch.Tensor],
-    ) -> None:
-        """Write and add gradients, see `InPlaceChain.gradients`."""
-        self._results[:] = list(map(address, reversed(of_factors)))
-        _memory, room = in_place.workspace(self._needs[1])
-        gradients(
-            *self._fixed,
-            self._to,
-            self.columns * self.item,
-            address(x),
-            address(cotangent),
-            0 if of_rows is None else address(of_rows),
-            x.size(0),
-            0 if of_bias is None else address(of_bias),
-            0 if kept is None else address(kept),
-            room,
-            self._wide[1],
-        )
 
 
 @lru_cache(maxsize=64)

@@ -180,39 +180,28 @@ class CompiledTraining:
         """
         if type(x) is not torch.Tensor or _is_followed() or not x.numel() or not x.is_cpu:
             return None
-        with LOCK:
-            return self._chain(x, factors, bias, architecture, written_out, merges)
-
-    def _chain(
-        self,
-        x: torch.Tensor,
-        factors: Sequence[torch.Tensor],
-        bias: torch.Tensor | None,
-        architecture: so.Architecture,
-        written_out: Callable[..., torch.Tensor],
-        merges: bool,
-    ) -> Any:
         parameters = factors if bias is None else [*factors, bias]
         try:
-            if not _has_memory(x):
-                return None
-            lanes = self._lanes.get(x.dtype)
-            if lanes is not None and lanes.reads(factors, bias):
-                return _trained(lanes, written_out)
-            if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
-                return None
+            with LOCK:
+                if not _has_memory(x):
+                    return None
+                lanes = self._lanes.get(x.dtype)
+                if lanes is not None and lanes.reads(factors, bias):
+                    return _trained(lanes, written_out)
+                if x.dtype != factors[0].dtype or not _fits_numpy(parameters):
+                    return None
+                if [tuple(f.shape) for f in factors] != [p.values_shape for p in architecture]:
+                    return None
+                if bias is not None and bias.shape != architecture.shape[:1]:
+                    return None
+                if not _training_pays(x, architecture):
+                    return None
+                if x.dtype not in self._lanes:
+                    self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
+                if lanes is not None and lanes.reads(factors, bias):
+                    return _trained(lanes, written_out)
         except RuntimeError:  # a tensor of `torch.func`
             return None
-        if [tuple(factor.shape) for factor in factors] != [p.values_shape for p in architecture]:
-            return None
-        if bias is not None and bias.shape != architecture.shape[:1]:
-            return None
-        if not _training_pays(x, architecture):
-            return None
-        if x.dtype not in self._lanes:
-            self._lanes[x.dtype] = lanes = _lanes_of(architecture, x.dtype)
-            if lanes is not None:
-                return _trained(lanes, written_out) if lanes.reads(factors, bias) else None
         from sparseopt_butterfly import training_chain
 
         if self._runs == ():

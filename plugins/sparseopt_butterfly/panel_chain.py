@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 import torch
 
 import sparseopt as so
-from sparseopt_butterfly import in_place
-from sparseopt_butterfly.in_place import InPlaceChain, address
+from sparseopt_butterfly.in_place import InPlaceChain
 from sparseopt_butterfly.panel_kernels import LANE, WIDE, gradients, multiply
 from sparseopt_butterfly.training_chain import runs_of
 
@@ -22,66 +20,24 @@ ROWS, LEAST, BLOCK = 2**20, 16, 2**19
 class PanelChain(InPlaceChain):
     """Chains that `is_panel_chain` is true of."""
 
+    _multiply, _gradients = staticmethod(multiply), staticmethod(gradients)
+
     def __init__(self, architecture: so.Architecture, dtype: torch.dtype) -> None:
         super().__init__(architecture, dtype)
         applied, item = architecture.patterns[::-1], self.item
         self._table = np.array([[p.a, p.b, p.c, p.d] for p in applied], dtype=np.int64)
+        self._numbers = item, int(self._table.ctypes.data), len(applied)
         between = [pattern.shape[0] for pattern in applied[:-1]]
         self._kept = sum(between)
         widest = max(self.rows, self.columns, *between)
-        self._gap = widest * item + LANE
-        self._wide = max(LEAST, ROWS // (widest * item))
-        self._need = LANE + 2 * self._wide * self._gap + _copies(architecture, self._wide, item)
-        self._fixed = self.like, item, int(self._table.ctypes.data), len(applied), self._at
+        wide = max(LEAST, ROWS // (widest * item))
+        self._distance = widest * item + LANE
+        need = LANE + 2 * wide * self._distance + _copies(architecture, wide, item)
+        self._needs, self._wide = (need, need), (wide, wide)
 
     def room_for_kept(self, x: torch.Tensor) -> torch.Tensor | None:
         """Return where what enters each factor but the first is kept."""
         return x.new_empty(len(x) * self._kept) if self._kept else None
-
-    def times(self, x: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the result, see `InPlaceChain.times`."""
-        square = self.rows == self.columns
-        y = torch.empty_like(x) if square else x.new_empty((x.size(0), self.rows))
-        _memory, room = in_place.workspace(self._need)
-        multiply(
-            *self._fixed,
-            self._gap,
-            address(x),
-            address(y),
-            x.size(0),
-            self._bias or room,
-            self._biased,
-            0 if kept is None else address(kept),
-            room,
-            self._wide,
-        )
-        return y
-
-    def gradients(
-        self,
-        x: torch.Tensor,
-        kept: torch.Tensor | None,
-        cotangent: torch.Tensor,
-        of_rows: torch.Tensor | None,
-        of_bias: torch.Tensor | None,
-        of_factors: Sequence[torch.Tensor],
-    ) -> None:
-        """Write and add gradients, see `InPlaceChain.gradients`."""
-        self._results[:] = list(map(address, reversed(of_factors)))
-        _memory, room = in_place.workspace(self._need)
-        gradients(
-            *self._fixed,
-            self._to,
-            self._gap,
-            address(x),
-            address(cotangent),
-            0 if of_rows is None else address(of_rows),
-            x.size(0),
-            0 if of_bias is None else address(of_bias),
-            0 if kept is None else address(kept),
-            room,
-            self._wide,
-        )
 
 
 @lru_cache(maxsize=64)

@@ -132,5 +132,5 @@ class FacetCertificate(Certificate):
             settling.settles_outputs(evidence.cells), "the outputs settle their parameters"
         )
         settling.use_scales()
-        left = int((~settling.settled[: problem.parameters.count]).sum())
+        left = int((~settling.settled).sum())
         steps.require(not left, "every parameter is settled", f"{left} are not")

@@ -35,15 +35,15 @@ class Settling:
     Attributes
     ----------
     settled : bool array
-        Whether a kernel vector is known to be 0 on parameters, and behind them, by the number of
-        the first parameter, on factors of units: what multiplies all of a unit's parameters, and
-        so what it holds, where they are settled but for that.
+        Whether a kernel vector is known to be 0 on a parameter. Parameters that are settled but
+        for a factor, by which all of a unit's are multiplied, and so what it holds, are not; the
+        number of the factor is that of the first of them, behind all parameters.
     """
 
     def __init__(self, problem: Identifiability, pairs: np.ndarray, prime: int, seed: int) -> None:
         self.problem, self.wires, self.pairs, self.prime = problem, problem.wires, pairs, prime
         self._factor = np.full(problem.parameters.count, -1)
-        self.settled = np.arange(2 * len(self._factor)) >= len(self._factor)
+        self.settled = np.zeros(len(self._factor), dtype=bool)
         self.used = np.arange(int(problem.scales.label.max()) + 1) == 0
         self._rng = np.random.default_rng(abs(seed))
         self._known: dict[int, np.ndarray] = {}
@@ -298,11 +298,10 @@ class Settling:
         if columns is None:
             return False
         count, rest = len(self._factor), np.setdiff1d(columns, but)
-        self.settled[rest] = True
-        self.settled[:count] |= np.isin(self._factor, rest[rest >= count])
+        self.settled[rest[rest < count]] = True
+        self.settled |= np.isin(self._factor, rest)
         if len(but) and but[0] < count:
             self._factor[but] = count + but[0]
-            self.settled[count + but[0]] = False
         for ends in (self.problem.scales.heads, self.problem.scales.tails):
             self.used[ends[columns[columns < count]]] = True
         return True
@@ -310,7 +309,7 @@ class Settling:
     def use_scales(self) -> None:
         """Settle parameters that are not 0 by scales that no settled parameter has."""
         live = ~self.wires.is_zero[self.problem.parameters.first]
-        for column in np.flatnonzero(~self.settled[: len(live)] & live).tolist():
+        for column in np.flatnonzero(~self.settled & live).tolist():
             ends = self.problem.scales.heads[column], self.problem.scales.tails[column]
             if ends[0] != ends[1] and not all(self.used[end] for end in ends):
                 self.settle(np.array([column]))

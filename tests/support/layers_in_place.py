@@ -11,6 +11,7 @@ import torch
 from sparseopt_butterfly import in_place
 from sparseopt_butterfly.in_place import TrainedInPlace
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
+from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import sparseopt as so
 
@@ -51,6 +52,47 @@ def expect(layer: KroneckerLinear, x: torch.Tensor, cotangent: torch.Tensor) -> 
         assert two is not None
         scale = float(two.detach().abs().max())
         torch.testing.assert_close(one.double(), two, atol=error * scale, rtol=error)
+
+
+def expect_in_every_layout(layer: KroneckerLinear, rows: int) -> None:
+    """Strided operands and cotangents, and parameters at odd places; of float32, square."""
+    n = layer.in_features
+    expect(layer, torch.randn(n, rows).T, torch.randn(n, rows).T)
+    expect(layer, torch.randn(rows, 2 * n)[:, ::2], torch.ones(1, n).expand(rows, n))
+    expect(layer, torch.randn(rows, n + 1)[:, 1:], torch.randn(2 * rows, n)[::2])
+    x, cotangent = torch.randn(rows, n), torch.randn(rows, n)
+    # Parameters at odd places of one vector, as after vector_to_parameters.
+    vector = torch.cat([torch.zeros(1), parameters_to_vector(layer.parameters()).detach()])
+    vector_to_parameters(vector[1:], layer.parameters())
+    assert any(p.data_ptr() % 64 for p in layer.parameters())
+    expect(layer, x, cotangent)
+    # A factor that is transposed in place keeps its address.
+    layer.factors[1].data = layer.factors[1].data.transpose(1, 2)
+    assert not along_rows(layer, x)
+    with torch.no_grad():
+        wanted = x @ layer.weight.T + layer.bias
+        torch.testing.assert_close(layer(x), wanted, atol=1e-5, rtol=1e-5)
+    layer.factors[1].data = layer.factors[1].data.contiguous()
+    layer.double()
+    expect(layer, x.double(), cotangent.double())
+    layer.half()
+    assert not along_rows(layer, x.half())
+    layer.float()
+    expect(layer, x, cotangent)
+
+
+def expect_any_shape(layer: KroneckerLinear) -> None:
+    """One row, none, and several dimensions."""
+    for lead in ((), (1,), (2, 3), (2, 0), (0,)):
+        x = torch.randn(*lead, layer.in_features, requires_grad=True)
+        y = layer(x)
+        assert y.shape == (*lead, layer.out_features)
+        y.sum().backward()
+        assert x.grad is not None
+        wanted = layer.weight.sum(0).detach().expand(x.shape)
+        torch.testing.assert_close(x.grad, wanted, atol=1e-5, rtol=1e-5)
+        with torch.no_grad():
+            torch.testing.assert_close(layer(x), y.detach(), atol=1e-6, rtol=1e-6)
 
 
 class Guarded:

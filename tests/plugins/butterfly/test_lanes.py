@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import sparseopt as so
 
@@ -16,7 +15,14 @@ pytest.importorskip("sparseopt_butterfly.fused_kernels")
 from sparseopt_butterfly import lane_chain, layer_inference
 from sparseopt_butterfly.in_place import TrainedInPlace
 
-from tests.support.layers_in_place import Guarded, along_rows, expect, made_layer
+from tests.support.layers_in_place import (
+    Guarded,
+    along_rows,
+    expect,
+    expect_any_shape,
+    expect_in_every_layout,
+    made_layer,
+)
 
 
 def chain_of(n: int, ds: list[int]) -> so.Architecture:
@@ -67,44 +73,9 @@ def test_chains_that_the_kernels_do_not_take() -> None:
     assert not takes(so.Architecture.monarch(12, 30, 3, 5), 4)
 
 
-def test_memory_in_every_layout() -> None:
-    layer = layer_of("a pair")
-    x, cotangent = torch.randn(64, 7), torch.randn(64, 7)
-    expect(layer, x.T, cotangent.T)
-    expect(layer, torch.randn(7, 128)[:, ::2], torch.ones(1, 64).expand(7, 64))
-    expect(layer, torch.randn(7, 65)[:, 1:], torch.randn(14, 64)[::2])
-    # Parameters at odd places of one vector, as after vector_to_parameters.
-    vector = torch.cat([torch.zeros(1), parameters_to_vector(layer.parameters()).detach()])
-    vector_to_parameters(vector[1:], layer.parameters())
-    assert any(p.data_ptr() % 64 for p in layer.parameters())
-    expect(layer, torch.randn(5, 64), torch.randn(5, 64))
-    # A factor that is transposed in place keeps its address.
-    layer.factors[1].data = layer.factors[1].data.transpose(1, 2)
-    assert not along_rows(layer, torch.randn(3, 64))
-    x = torch.randn(3, 64)
-    with torch.no_grad():
-        torch.testing.assert_close(layer(x), x @ layer.weight.T + layer.bias)
-    layer.factors[1].data = layer.factors[1].data.contiguous()
-    layer.double()
-    expect(layer, torch.randn(5, 64).double(), torch.randn(5, 64).double())
-    layer.half()
-    assert not along_rows(layer, torch.randn(3, 64).half())
-    layer.float()
-    expect(layer, torch.randn(5, 64), torch.randn(5, 64))
-
-
-def test_any_shape_of_the_operand() -> None:
-    layer = layer_of("a pair")
-    for lead in ((), (1,), (2, 3), (2, 0), (0,)):
-        x = torch.randn(*lead, 64, requires_grad=True)
-        y = layer(x)
-        assert y.shape == x.shape
-        y.sum().backward()
-        assert x.grad is not None
-        wanted = layer.weight.sum(0).detach().expand(x.shape)
-        torch.testing.assert_close(x.grad, wanted, atol=1e-5, rtol=1e-5)
-        with torch.no_grad():
-            torch.testing.assert_close(layer(x), y.detach())
+def test_memory_in_every_layout_and_any_shape() -> None:
+    expect_in_every_layout(layer_of("a pair"), 7)
+    expect_any_shape(layer_of("a pair"))
 
 
 def test_not_a_number_stays_where_it_is() -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
 import sparseopt as so
 
@@ -18,7 +17,14 @@ from sparseopt_butterfly import layer_inference, panel_chain
 from sparseopt_butterfly.in_place import TrainedInPlace
 from sparseopt_butterfly.panel_kernels import FEW, MANY
 
-from tests.support.layers_in_place import Guarded, along_rows, expect, made_layer
+from tests.support.layers_in_place import (
+    Guarded,
+    along_rows,
+    expect,
+    expect_any_shape,
+    expect_in_every_layout,
+    made_layer,
+)
 
 CHAINS = {
     "monarch": [(1, 16, 16, 16), (16, 16, 16, 1)],
@@ -86,36 +92,14 @@ def test_chains_that_the_kernels_do_not_take(monkeypatch: pytest.MonkeyPatch) ->
     panel_chain.is_panel_chain.cache_clear()
 
 
-def test_memory_in_every_layout() -> None:
-    layer = layer_of("monarch")
-    x, cotangent = torch.randn(256, 19), torch.randn(256, 19)
-    expect(layer, x.T, cotangent.T)
-    expect(layer, torch.randn(7, 512)[:, ::2], torch.ones(1, 256).expand(7, 256))
-    expect(layer, torch.randn(17, 257)[:, 1:], torch.randn(34, 256)[::2])
-    # Parameters at odd places of one vector, as after vector_to_parameters.
-    vector = torch.cat([torch.zeros(1), parameters_to_vector(layer.parameters()).detach()])
-    vector_to_parameters(vector[1:], layer.parameters())
-    assert any(p.data_ptr() % 64 for p in layer.parameters())
-    expect(layer, torch.randn(17, 256), torch.randn(17, 256))
-    layer.factors[1].data = layer.factors[1].data.transpose(1, 2)
-    assert not along_rows(layer, torch.randn(3, 256))
-    layer.factors[1].data = layer.factors[1].data.contiguous()
-    layer.double()
-    expect(layer, torch.randn(5, 256).double(), torch.randn(5, 256).double())
+def test_memory_in_every_layout_and_any_shape() -> None:
+    for rows in (FEW, MANY + 3):
+        expect_in_every_layout(layer_of("monarch"), rows)
+    expect_any_shape(layer_of("wide and narrow"))
 
 
-def test_any_shape_of_the_operand_and_changes_through_data() -> None:
+def test_changes_through_data_are_seen() -> None:
     layer = layer_of("wide and narrow")
-    for lead in ((), (1,), (2, 3), (2, 0), (0,)):
-        x = torch.randn(*lead, layer.in_features, requires_grad=True)
-        y = layer(x)
-        assert y.shape == (*lead, layer.out_features)
-        y.sum().backward()
-        assert x.grad is not None
-        wanted = layer.weight.sum(0).detach().expand(x.shape)
-        torch.testing.assert_close(x.grad, wanted, atol=1e-5, rtol=1e-5)
-        with torch.no_grad():
-            torch.testing.assert_close(layer(x), y.detach(), atol=1e-6, rtol=1e-6)
     x = torch.randn(3, layer.in_features)
     for factor in layer.factors:
         factor.data[-1, -1, -1, -1] += 1.0
