@@ -124,8 +124,11 @@ class FacetCertificate(Certificate):
         )
         # An entry of 0 would hide units that are 0 there and not nearby.
         steps.require(bool(evidence.pairs.all()), "no entry of a point is 0")
-        for line in settling.wrong_facets():
-            steps.require(False, line)
+        one = bool((settling.switches >= 0).all())
+        steps.require(
+            one, "from the first to the second point of each pair one ReLU becomes active"
+        )
+        steps.require(bool(settling.slopes.all()), "the outputs depend on each ReLU that switches")
         for unit in evidence.units:
             steps.require(settling.settles(unit), "the system of a unit has full column rank")
         steps.require(

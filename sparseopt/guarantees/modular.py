@@ -75,11 +75,11 @@ class LinearMap:
         matrix = layer.matrix(entries)
         # Products of plain matrices are those of floats, sparse ones are summed in int64.
         if isinstance(matrix, np.ndarray):
-            self._matrix: Any = (matrix % prime).astype(np.float64)
-            return
-        if max(np.bincount(ends).max(initial=0) for ends in matrix.nonzero()) > _MOST_EDGES:
+            matrix = (matrix % prime).astype(np.float64)
+        elif max(np.bincount(ends).max(initial=0) for ends in matrix.nonzero()) > _MOST_EDGES:
             raise ProblemError(f"a neuron has more than {_MOST_EDGES} edges, more than are summed")
-        matrix.data %= prime
+        else:
+            matrix.data %= prime
         self._matrix = matrix
 
     def forward(self, values: np.ndarray) -> np.ndarray:
@@ -96,7 +96,25 @@ class LinearMap:
         return np.asarray(matrix @ values % self._prime)
 
 
-class Slopes:
+class LinearMaps:
+    """The linear layers of a network modulo a prime: `entries`, and a map for each layer, None for
+    those that are not linear."""
+
+    def __init__(self, wires: Wires, prime: int) -> None:
+        self.wires, self.prime = wires, prime
+        self.entries = of_entries(wires, prime)
+        self.maps = [
+            LinearMap(layer, self.entries, prime) if layer.kind == "linear" else None
+            for layer in wires.layers
+        ]
+
+    def biased(self, layer: Layer, sums: np.ndarray) -> np.ndarray:
+        """Return the sums of a linear layer with its biases."""
+        sums[layer.biased] += self.entries[layer.bias[layer.biased], None]
+        return sums % self.prime
+
+
+class Slopes(LinearMaps):
     """Values and derivatives at inputs with a known pattern, modulo a prime.
 
     Parameters
@@ -109,15 +127,11 @@ class Slopes:
     """
 
     def __init__(self, wires: Wires, inputs: np.ndarray, pattern: Pattern, prime: int) -> None:
-        self.wires, self.pattern, self.prime = wires, pattern, prime
-        self.entries = of_entries(wires, prime)
-        self.maps = [
-            LinearMap(layer, self.entries, prime) if layer.kind == "linear" else None
-            for layer in wires.layers
-        ]
+        super().__init__(wires, prime)
+        self.layers = list(zip(wires.layers, self.maps, pattern.takes, strict=True))
         self.values = np.zeros((wires.count, len(inputs)), dtype=np.int64)
         self.values[: wires.inputs] = residues(inputs, prime).T
-        for layer, linear, taken in zip(wires.layers, self.maps, pattern.takes, strict=True):
+        for layer, linear, taken in self.layers:
             if linear is not None:
                 self.values[layer.own] = self.biased(layer, linear.forward(self.values))
             elif layer.kind == "relu":
@@ -125,11 +139,6 @@ class Slopes:
             else:
                 won = np.take_along_axis(self.values, np.maximum(taken, 0), axis=0)
                 self.values[layer.own] = np.where(taken < 0, 0, won)
-
-    def biased(self, layer: Layer, sums: np.ndarray) -> np.ndarray:
-        """Return the sums of a linear layer with its biases."""
-        sums[layer.biased] += self.entries[layer.bias[layer.biased], None]
-        return sums % self.prime
 
     def rows(self, samples: np.ndarray, outputs: np.ndarray) -> np.ndarray:
         """Return rows of the derivative, int64 (rows, parameters): of each pair of an input and an
@@ -145,8 +154,7 @@ class Slopes:
         slopes = np.zeros((self.wires.count, len(samples)), dtype=np.int64)
         each = np.arange(len(samples))
         slopes[ends[ends >= 0], each[ends >= 0]] = 1
-        layers = list(zip(self.wires.layers, self.maps, self.pattern.takes, strict=True))
-        for layer, linear, taken in reversed(layers):
+        for layer, linear, taken in reversed(self.layers):
             own = slopes[layer.own] % self.prime
             if linear is not None:
                 self._gather(layer, own, self.values[:, samples], result)

@@ -46,7 +46,7 @@ class RankEvidence:
     def __post_init__(self) -> None:
         for name in ("rows", "columns"):
             array = np.asarray(getattr(self, name))
-            if array.size and array.dtype.kind not in "iu":
+            if array.dtype.kind not in "iu":
                 raise ProblemError(f"{name} of a rank must hold integers, not {array.dtype}")
             object.__setattr__(self, name, read_only(array.astype(np.int64)))
         if type(self.prime) is not int:

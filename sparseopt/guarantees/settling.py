@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.guarantees.identifiability import Identifiability
-from sparseopt.guarantees.modular import Slopes, is_invertible, product, reduced
+from sparseopt.guarantees.modular import LinearMaps, is_invertible, product, reduced
 from sparseopt.guarantees.patterns import Pattern
 
 Unknowns = tuple[np.ndarray, np.ndarray, np.ndarray]
@@ -63,21 +63,12 @@ class Settling:
         found = np.full(len(count), -1)
         low, high = self._patterns
         for layer, a, b in zip(self.wires.layers, low.takes, high.takes, strict=True):
-            if layer.kind == "linear":
-                continue
-            count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
-            where = (a != b).any(axis=0)
-            found[where] = layer.start + np.argmax(a[:, where] != b[:, where], axis=0)
+            if layer.kind == "relu":
+                count += (b & ~a).sum(axis=0) + 2 * (a & ~b).sum(axis=0)
+                where = (a != b).any(axis=0)
+                found[where] = layer.start + np.argmax(a[:, where] != b[:, where], axis=0)
         count[[*low.irregular, *high.irregular]] = 0
         return np.where(count == 1, found, -1)
-
-    def wrong_facets(self) -> list[str]:
-        """Return what is wrong with the facets in words, nothing if all are right."""
-        if (self.switches < 0).any():
-            return ["from the first to the second point of each pair one ReLU becomes active"]
-        if not self.slopes.all():
-            return ["the outputs depend on each ReLU that switches"]
-        return []
 
     @cached_property
     def slopes(self) -> np.ndarray:
@@ -95,9 +86,8 @@ class Settling:
         return slopes[self.switches, np.arange(len(self.switches))] % self.prime
 
     @cached_property
-    def _maps(self) -> Slopes:
-        none = np.empty((0, self.wires.inputs))
-        return Slopes(self.wires, none, self.problem.pattern_at(none), self.prime)
+    def _maps(self) -> LinearMaps:
+        return LinearMaps(self.wires, self.prime)
 
     @cached_property
     def _stands(self) -> np.ndarray:
@@ -142,9 +132,8 @@ class Settling:
                 continue
             tails, entries = self._into(at)
             if self.wires.layers[int(self.wires.layer_of[at])].kind == "relu":
-                if not all(map(self._is_settled, self._into(int(tails[0]))[0].tolist())):
-                    return None
-                own = self.multiplied(tails.tolist())
+                before = self._into(int(tails[0]))[0].tolist()
+                own = self.multiplied(tails) if all(map(self._is_settled, before)) else _NONE
                 if not (own >= len(self._factor)).any():
                     return None
                 parts.append((own, np.array([factor]), np.array([at])))
@@ -180,18 +169,16 @@ class Settling:
 
     def _is_settled(self, neuron: int) -> bool:
         """Whether all parameters before a neuron are settled."""
-        pending = [neuron]
+        pending = [] if self._done[neuron] else [neuron]
         while pending:
-            at = pending[-1]
-            if self._done[at]:
-                pending.pop()
-                continue
-            tails, entries = self._into(at)
+            tails, entries = self._into(pending[-1])
             column = self.wires.column[entries]
             if ((column >= 0) & ~self.settled[column]).any():
                 return False
-            pending += tails[~self._done[tails]].tolist()
-            self._done[at] = pending[-1] == at
+            if self._done[tails].all():
+                self._done[pending.pop()] = True
+            else:
+                pending += tails[~self._done[tails]].tolist()
         return True
 
     def settles(self, facets: Sequence[int] | np.ndarray) -> bool:
@@ -203,7 +190,7 @@ class Settling:
         fixed = int(len(own) > 0 or not self.used[self.problem.scales.label[reads[0] + 1]])
         return self.settle(self._solved(places, reads, fixed, len(places) - fixed), own)
 
-    def multiplied(self, neurons: Sequence[int]) -> np.ndarray:
+    def multiplied(self, neurons: Sequence[int] | np.ndarray) -> np.ndarray:
         """Return the unknowns that neurons are multiples of, where no rescaling is left for that:
         all their own parameters, or the factor of these.
 
@@ -212,15 +199,15 @@ class Settling:
         """
         columns = np.unique(np.concatenate([self._columns(neuron) for neuron in neurons]))
         factors = np.unique(self._factor[columns])
-        alone = len(factors) == 1 and columns[0] >= 0 and not self.settled[columns].any()
-        if not alone or not self.used[self.problem.scales.label[neurons[0] + 1]]:
-            return _NONE
         own = columns if factors[0] < 0 else factors
-        for neuron in set(neurons):
-            found = self.unknowns(neuron)
-            if found is None or np.isin(found[0], own).sum() > len(self._columns(neuron)):
-                return _NONE
-        return own
+        alone = len(factors) == 1 and columns[0] >= 0 and not self.settled[columns].any()
+        alone = alone and self.used[self.problem.scales.label[neurons[0] + 1]]
+        return own if alone and all(self._meets_once(n, own) for n in set(neurons)) else _NONE
+
+    def _meets_once(self, neuron: int, own: np.ndarray) -> bool:
+        """Whether a neuron depends on unknowns that are all its own by the edges into it only."""
+        found = self.unknowns(neuron)
+        return found is not None and np.isin(found[0], own).sum() <= len(self._columns(neuron))
 
     def _columns(self, neuron: int) -> np.ndarray:
         """Return the parameters on the edges into a neuron, -1 for edges that are not free."""
@@ -300,8 +287,7 @@ class Settling:
         count, rest = len(self._factor), np.setdiff1d(columns, but)
         self.settled[rest[rest < count]] = True
         self.settled |= np.isin(self._factor, rest)
-        if len(but) and but[0] < count:
-            self._factor[but] = count + but[0]
+        self._factor[but[but < count]] = count + but[:1]
         for ends in (self.problem.scales.heads, self.problem.scales.tails):
             self.used[ends[columns[columns < count]]] = True
         return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from forgeries_identifiability_facets import BETWEEN, END, FREE, facets, one
 from identifiability_claims import dense, network
@@ -29,6 +31,42 @@ def added(*units: tuple[int, ...], cells: tuple[int, ...] = (0, 1)) -> so.FacetC
     found = one(("v", dense([[1.0]], [-2.0])), ("q", Relu()), ("s", Add(), "r", "q"), ("y", END[1]))
     free = {**FREE, "v.weight": 1, "v.bias": 1}
     return facets(found, [*BETWEEN, [[2.25], [3.0]]], units, cells, free)
+
+
+def added_to_the_input(*units: tuple[int, ...]) -> so.FacetCertificate:
+    """s + relu(v s + c) of s = x + relu(w x + b): no unit has a scale of its own."""
+    found = network(
+        1,
+        ("u", dense([[-4.0]], [-3.0])),
+        ("r", Relu()),
+        ("s", Add(), "r", "x"),
+        ("v", dense([[1.0]], [-4.5])),
+        ("q", Relu()),
+        ("t", Add(), "s", "q"),
+        END,
+    )
+    points = [[[-0.5], [-1.0]], [[4.0], [5.0]], [[-2.0], [-3.0]]]
+    return facets(found, points, units, (0, 1), {**FREE, "v.weight": 1, "v.bias": 1})
+
+
+def of_one_weight(*nodes: tuple[Any, ...]) -> so.FacetCertificate:
+    """Two units, w x0 + b0 and w x1 + b1, and what follows them."""
+    found = network(
+        2,
+        ("i", Select(np.array([0]))),
+        ("a", dense([[2.0]], [-3.0])),
+        ("j", Select(np.array([1])), "x"),
+        ("n", dense([[2.0]], [-5.0])),
+        ("c", Concat(0), "a", "n"),
+        ("r", Relu()),
+        *nodes,
+        ("y", dense([[5.0, 7.0]], [1.0])),
+        a={"weight": "w"},
+        n={"weight": "w"},
+    )
+    free = {f"{name}.{field}": 1 for name in "any" for field in ("weight", "bias")}
+    pairs = [[[1.0, 1.0], [2.0, 1.0]], [[1.0, 2.0], [1.0, 3.0]]]
+    return facets(found, pairs, ((0,), (1,)), (0, 1), free)
 
 
 def added_twice(*third: tuple[int, ...]) -> so.FacetCertificate:

@@ -84,7 +84,7 @@ def honest() -> Entries:
     yield "a number without a bias", _alone(0.0, "w.weight[0, 0]", off=True)
     yield "a number with a bias", _alone(3.0, "w.weight[0, 0]", "w.bias[0]")
     yield from _unheard_truths()
-    yield "a rank of 0, of arrays without numbers", _ranked(0)
+    yield "a rank of 0", _ranked(0)
 
 
 def _alone(number: float, *places: str, off: bool = False) -> Any:
@@ -127,9 +127,7 @@ def forged() -> Entries:
 def _ranked(rank: int, shape: tuple[int, ...] = (0,)) -> Any:
     """Return the claim that the bias of one unit has a rank, by so many rows."""
     problem = asked(network(1, ("y", dense([[2.0]], [1.0]))), LINE, {"y.bias": 1})
-    rows, columns = np.zeros((rank, 2)), np.zeros(shape)
-    if rank:
-        rows, columns = rows.astype(int), columns.astype(int)
+    rows, columns = np.zeros((rank, 2), dtype=int), np.zeros(shape, dtype=int)
     value = "identifiable" if rank else "unknown"
     held = evidence(problem, rows=(rows, columns))
     return so.JacobianRankCertificate(problem, problem.verdict(value, rank), held)

@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+from facets_of_skips import (
+    added,
+    added_to_the_input,
+    added_twice,
+    beside_one_of_its_entry,
+    met_twice,
+    of_one_weight,
+)
 from forgeries_identifiability_facets import BETWEEN, END, FREE, facets, one
 from identifiability_claims import Entries, dense, network
 from laws import numbered
@@ -10,7 +18,7 @@ from laws import numbered
 import sparseopt as so
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
-from sparseopt.networks.operator import Concat, Relu, Reshape, Select
+from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
 
 
 def honest() -> Entries:
@@ -21,6 +29,11 @@ def honest() -> Entries:
     yield "a ReLU of an entry beside a unit", _of_an_entry((0,), (1,))
     yield "a unit with a ReLU of an entry", _of_an_entry((0, 1))
     yield "a bias behind a ReLU of an entry", _of_an_entry((1, 0), weight=0)
+    yield "a unit added to what it reads", added((0,), (1,))
+    yield "a unit added to the input, settled twice", added_to_the_input((0,), (0,), (1, 2))
+    yield "a weight that the unit before has settled", of_one_weight()
+    yield "a ReLU of an entry, and one parameter", _of_one_parameter()
+    yield "two units added to what they read, twice", added_twice((8, 5, 6))
 
 
 @numbered
@@ -30,6 +43,16 @@ def forged() -> Entries:
     yield line + "a sum in proportion to the neuron that it weighs", _beside_a_constant(1.0)
     yield line + "a unit whose scale a ReLU of an entry does not fix", _of_an_entry((1, 0))
     yield line + "one weight twice, beside a unit without bias", _twice_and_beside((0, 1))
+    yield line + "a weight of the unit before it, too", met_twice()
+    yield line + "a weight that what reads the unit makes up for", beside_one_of_its_entry()
+    yield line + "the unit behind a skip first", added_to_the_input((1, 2), (0,))
+    both = ("s", Add(), "x", "r")
+    yield line + "a weight of a unit that is settled but for its factor", of_one_weight(both)
+    yield line + "too few facets for the factors before a unit", added_twice((8, 5))
+    yield line + "facets of one unit, apart", added_twice((8, 5), (6,))
+    line = "the outputs settle their | "
+    yield line + "a factor that one cell leaves free", added((0,), (1,), cells=(1,))
+    yield line + "a factor that the other cell leaves free", added((0,), (1,), cells=(0,))
 
 
 def _beside_a_constant(factor: float) -> so.FacetCertificate:
@@ -86,6 +109,11 @@ def _of_an_entry(*units: tuple[int, ...], weight: int = 1) -> so.FacetCertificat
     both = one(END, ("h", Relu(), "x"), ("k", dense([[3.0]])), ("o", Concat(0), "y", "k"))
     points = [*BETWEEN, [[-1.0], [0.5]]]
     return facets(both, points, units, (0, 1), {**FREE, "u.weight": weight, "k.weight": 1})
+
+
+def _of_one_parameter() -> so.FacetCertificate:
+    found = network(1, ("r", Relu()), ("y", dense([[5.0]])))
+    return facets(found, [[[-1.0], [0.5]]], free={"y.weight": 1})
 
 
 def _twice_and_beside(*units: tuple[int, ...]) -> so.FacetCertificate:
