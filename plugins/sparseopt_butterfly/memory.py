@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
+
 import sparseopt as so
 
 
@@ -40,10 +42,10 @@ def checked_bytes(problem: so.ButterflyFactorization) -> float:
     target also rows or columns of chunks.
     """
     architecture, read = problem.architecture, 0.0
-    cuts = (
-        architecture[:cut].product.nnz + architecture[cut:].product.nnz
-        for cut in range(1, len(architecture))
-    )
+    pattern = so.KroneckerPattern
+    firsts = accumulate(architecture, pattern.product)
+    lasts = [*accumulate(architecture.patterns[::-1], lambda p, q: q.product(p))][-2::-1]
+    cuts = (one.nnz + two.nnz for one, two in zip(firsts, lasts, strict=False))
     complex_too = 2 if problem.dtype.kind == "c" else 1
     if problem.kind == "stored":  # a strip of chunks, the next one, and what it is read into
         read = 3.0 * problem.target.strip_entries * problem.dtype.itemsize
