@@ -29,6 +29,9 @@ class SparseMatrix(Protocol):
 _LARGEST_INTEGER = 2**63 - 1
 _FEW = 1 << 12
 _FINITE_CHUNK = 1 << 20
+NUMBERS = int | float | np.integer | np.floating
+"""What figures may be, with `isinstance`; booleans, which are of these too, are refused."""
+
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
 """Integers, but those of 64 bits without a sign, which turn negative in int64."""
 
@@ -125,7 +128,7 @@ def require_sound_indices(
 
 def as_figure(value: Any, name: str) -> float:
     """Return a stated number as a float; refuse texts, booleans and everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
     try:
         return float(value)

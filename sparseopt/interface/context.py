@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sparseopt.interface.arrays import NUMBERS
 from sparseopt.interface.errors import ProblemError, TimeLimitReached
 from sparseopt.interface.printing import short
 
@@ -116,4 +117,4 @@ class Context:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return isinstance(value, NUMBERS) and not isinstance(value, bool)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
-from sparseopt.interface.arrays import MatrixLike, as_figure
+from sparseopt.interface.arrays import NUMBERS, MatrixLike, as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
@@ -130,7 +130,7 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
         noise = as_nonnegative(self.noise, "noise")
         object.__setattr__(self, "noise", noise)
         norm = self.norm
-        known = isinstance(norm, int | float | np.integer | np.floating) and norm in NORMS
+        known = isinstance(norm, NUMBERS) and norm in NORMS
         if isinstance(norm, bool) or not known:
             raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {short(norm)}")
         object.__setattr__(self, "norm", math.inf if norm == math.inf else int(norm))

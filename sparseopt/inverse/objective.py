@@ -146,7 +146,7 @@ class Objective:
         if not self.rough:
             terms, error = product_sum(a, factor * b)
             return [*terms, self.room * error]
-        size = gamma(len(a) + 8) * norm_bound(a) * norm_bound(b)
+        size = gamma(len(a) + 8) * (norm_bound(a) ** 2 if a is b else norm_bound(a) * norm_bound(b))
         return [factor * float(a @ b), self.room * above(size, 8)]
 
     def _penalty(self, x: np.ndarray, support: np.ndarray) -> tuple[list[float], float]:
