@@ -32,7 +32,7 @@ from sparseopt.judging.scaling import (
 _FLOATS = ("float32", "float64", "complex64", "complex128")
 # Entries read at once: what is computed of them stays in the second-level cache of one core. Copies
 # that are overwritten have room for twice as many.
-CHUNK = 1 << 17
+CHUNK = 1 << 16
 _WANTED = "use float32, float64, complex64 or complex128"
 
 
