@@ -42,6 +42,7 @@ LARGEST, SMALLEST = 1e151, 1e-151
 LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
 """Of strengths times weights: products of two such magnitudes."""
 _LEAST_SQUARE = 2.0**-150
+_FLOATS = np.float32, np.float64, np.complex64, np.complex128
 
 
 def _as_design(value: Any) -> Any:
@@ -82,12 +83,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
 
 
 def _require_numbers(dtype: np.dtype, name: str) -> None:
-    if dtype.kind not in "biu" and dtype not in (
-        np.float32,
-        np.float64,
-        np.complex64,
-        np.complex128,
-    ):
+    if dtype.kind not in "biu" and dtype not in _FLOATS:
         raise ProblemError(
             f"{name} has dtype {dtype}; convert it to float32 or float64, complex64 or complex128"
         )
@@ -274,10 +270,9 @@ class SparseRegression(Problem[Coefficients, Any]):
         real, imag = self.design.real, self.design.imag
         if not scipy.sparse.issparse(self.design):
             return np.block([[real, -imag], [imag, real]])
-        form = self.design.format
         if self.design.dtype.kind != "c":
-            return scipy.sparse.block_diag([real, real], format=form)
-        return scipy.sparse.block_array([[real, -imag], [imag, real]], format=form)
+            return scipy.sparse.block_diag([real, real], format=self.design.format)
+        return scipy.sparse.block_array([[real, -imag], [imag, real]], format=self.design.format)
 
     @property
     def shape(self) -> tuple[int, int]:

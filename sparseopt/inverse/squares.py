@@ -8,6 +8,8 @@ import numpy as np
 import scipy.sparse
 
 _CHUNK = 1 << 20
+_PIECE = 1 << 16
+"""Stored entries whose squares stay in the cache until they are summed."""
 
 
 def column_squares(matrix: Any, weights: np.ndarray | None = None) -> np.ndarray:
@@ -45,6 +47,14 @@ def _dense_squares(part: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
 
 
 def _stored_squares(matrix: Any, weights: np.ndarray | None) -> np.ndarray:
-    squares = np.square(matrix.data, dtype=np.float64)
-    own = type(matrix)((squares, matrix.indices, matrix.indptr), shape=matrix.shape)
-    return np.asarray(own.T @ (np.ones(matrix.shape[0]) if weights is None else weights))
+    if matrix.format == "csr" or weights is not None:
+        squares = np.square(matrix.data, dtype=np.float64)
+        own = type(matrix)((squares, matrix.indices, matrix.indptr), shape=matrix.shape)
+        return np.asarray(own.T @ (np.ones(matrix.shape[0]) if weights is None else weights))
+    sums, step = np.zeros(matrix.shape[1]), max(1, _PIECE * matrix.shape[1] // max(1, matrix.nnz))
+    for first in range(0, len(sums), step):
+        ends = matrix.indptr[first : first + step + 1]
+        squares = np.square(matrix.data[ends[0] : ends[-1]], dtype=np.float64)
+        filled = np.flatnonzero(np.diff(ends))
+        sums[first + filled] = np.add.reduceat(squares, ends[filled] - ends[0])
+    return sums
