@@ -30,7 +30,7 @@ from laws import law, numbered, refusal
 
 import sparseopt as so
 from sparseopt.guarantees import orbit, patterns
-from sparseopt.guarantees.modular import LinearMap, Slopes, reduced, residues
+from sparseopt.guarantees.modular import LinearMap, Slopes, is_invertible, reduced, residues
 from sparseopt.guarantees.orbit import Scales
 from sparseopt.guarantees.wires import Layer
 from sparseopt.networks.linear import Dense, Neuron, Scale
@@ -99,9 +99,9 @@ def forged() -> Entries:
     yield from _false_problems()
 
 
-def _thirds(last: int) -> so.Identifiability:
-    """A sum of two units that weigh the input by 1/3, 1 and by 1, `last`."""
-    weight = np.array([[Fraction(1, 3), Fraction(1)], [Fraction(1), Fraction(last)]])
+def _thirds() -> so.Identifiability:
+    """A sum of two units that weigh the input by 1/3, 1 and by 1, 3."""
+    weight = np.array([[Fraction(1, 3), Fraction(1)], [Fraction(1), Fraction(3)]])
     return asked(network(2, ("u", Dense(weight)), ("y", dense([[2.0, 5.0]]))), np.eye(2), W)
 
 
@@ -122,8 +122,9 @@ def _mapped(size: int) -> LinearMap:
 
 
 def _residues() -> Entries:
-    yield "units that weigh by a third", ranked(_thirds(4), (0, 0), (1, 0))
-    yield "rows of two blocks", ranked(_many(66), *((i, 0) for i in range(66)))
+    third = np.array([Fraction(1, 3)])
+    yield "a third, three times", law(lambda: residues(third, PRIME) * 3 % PRIME == 1)
+    yield "a matrix of two blocks", law(lambda: is_invertible(np.eye(66) + 1, PRIME))
     for prime in (PRIME, 4194287):
         multiples = np.arange(2.0**12) * prime
         yield f"multiples of {prime}", law(partial(_are_0, multiples, prime))
@@ -138,7 +139,7 @@ def _are_0(numbers: np.ndarray, prime: int) -> bool:
 
 def _false_residues() -> Entries:
     line = "independent rows modulo | "
-    yield line + "units in proportion, by thirds", ranked(_thirds(3), (0, 0), (1, 0))
+    yield line + "units in proportion, by thirds", ranked(_thirds(), (0, 0), (1, 0))
     first = range(65)
     yield line + "the last row once more", ranked(_many(66), *((i, 0) for i in first), (0, 0))
     sums = ("y", dense([[5.0, 2.0]], [1.0]))
