@@ -31,7 +31,7 @@ from laws import law, numbered, refusal
 import sparseopt as so
 from sparseopt.guarantees import orbit, patterns
 from sparseopt.guarantees.modular import LinearMap, Slopes, is_invertible, reduced, residues
-from sparseopt.guarantees.orbit import Scales
+from sparseopt.guarantees.orbit import Scales, _components
 from sparseopt.guarantees.wires import Layer
 from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.operator import Concat, Relu, Reshape, Select
@@ -176,6 +176,9 @@ def _scales() -> Entries:
         "scales beside an equation",
         law(lambda: _dimension(equation, (1, 0)) == _dimension(equation, (0, 1)) == 1),
     )
+    many = np.zeros((2, 256), dtype=int)
+    many[1] = 1
+    yield "as many edges as a byte counts", law(lambda: _components(many, 2)[0] == 1)
     chain = ("u", dense([[2.0]])), ("r", Relu()), ("v", dense([[2.0]])), ("q", Relu()), Y
     shared = {"u": {"weight": "w"}, "v": {"weight": "w"}}
     twice = network(1, *chain, **shared)
