@@ -14,6 +14,7 @@ import forgeries_factorization
 import forgeries_identifiability
 import forgeries_identifiability_constants
 import forgeries_identifiability_facets
+import forgeries_identifiability_figures
 import forgeries_identifiability_seconds
 import forgeries_identifiability_settling
 import forgeries_identifiability_units
@@ -47,6 +48,7 @@ BANKS = (
     forgeries_identifiability,
     forgeries_identifiability_constants,
     forgeries_identifiability_facets,
+    forgeries_identifiability_figures,
     forgeries_identifiability_seconds,
     forgeries_identifiability_settling,
     forgeries_identifiability_units,

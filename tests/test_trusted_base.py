@@ -17,6 +17,7 @@ import forgeries_factorization
 import forgeries_identifiability
 import forgeries_identifiability_constants
 import forgeries_identifiability_facets
+import forgeries_identifiability_figures
 import forgeries_identifiability_seconds
 import forgeries_identifiability_settling
 import forgeries_identifiability_units
@@ -83,6 +84,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_identifiability,
         forgeries_identifiability_constants,
         forgeries_identifiability_facets,
+        forgeries_identifiability_figures,
         forgeries_identifiability_seconds,
         forgeries_identifiability_settling,
         forgeries_identifiability_units,

@@ -28,8 +28,8 @@ _AT_ONCE = 1 << 23
 
 
 def is_prime(n: int) -> bool:
-    """Return whether an integer below 2^22 is a prime, by trial division."""
-    return n > 1 and all(n % d for d in range(2, min(n, 2049)) if d * d <= n)
+    """Return whether an integer from 2 to 2^22 is a prime, by trial division."""
+    return all(n % d for d in range(2, 2049) if d * d <= n)
 
 
 def residues(numbers: Any, prime: int) -> np.ndarray:

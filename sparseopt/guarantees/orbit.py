@@ -58,7 +58,7 @@ class Scales:
             )
         rows = [_row(equation, size) for equation in self.equations]
         differences = [_row((a, b, 0, 0), size) for a, b in np.unique(ends, axis=1).T.tolist()]
-        return exact.rank([*rows, *differences]) - (exact.rank(rows) if rows else 0)
+        return exact.rank([*rows, *differences]) - exact.rank(rows)
 
 
 def _row(equation: tuple[int, int, int, int], size: int) -> list[int]:
@@ -162,8 +162,6 @@ def is_rescaled(scales: Scales, ratios: list[Fraction | None]) -> bool:
     joined: dict[int, list[tuple[int, Fraction]]] = {}
     for column, ratio in enumerate(ratios):
         if ratio is not None and ratio != 1:
-            if ratio <= 0:
-                return False
             h, t = int(part[ends[0, column]]), int(part[ends[1, column]])
             joined.setdefault(t, []).append((h, ratio))
             joined.setdefault(h, []).append((t, 1 / ratio))

@@ -94,7 +94,7 @@ def _mask(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     mask = np.asarray(value)
     if mask.shape != shape:
         raise ProblemError(f"free[{name!r}] has shape {mask.shape}, must be {shape}")
-    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+    if not np.isin(mask, (0, 1)).all():
         raise ProblemError(f"free[{name!r}] must hold 0 and 1: 1 where an entry is free")
     return mask.astype(bool)
 
@@ -120,7 +120,7 @@ def parameters(network: Network, free: Mapping[str, np.ndarray]) -> Parameters:
         starts[name] = size
         place = np.arange(array.size)
         tensor = node.origin.get(field)
-        if tensor is not None and field in node.layouts:
+        if field in node.layouts:
             place = np.asarray(node.layouts[field]).ravel()
         if tensor is not None and tensor in tensors:
             base, other = tensors[tensor]

@@ -13,8 +13,9 @@ entry, or from entries with the same local expression. Two rules say so, and bot
 
 Signs are decided in float64 with a bound e of the error: a sum of n products of numbers known to
 e is off by at most ``|W| e`` and the rounding, (2 n + 6) u (|W| (|h| + e) + |b|), in which the
-rounding of weights that are no floats is counted, and that of the bound itself. Inputs for which
-that does not suffice are computed in exact arithmetic.
+rounding of weights that are no floats is counted, that of sums of the weights of several edges
+between two neurons, and that of the bound itself; |W| sums the absolute values of such weights.
+Inputs for which that does not suffice are computed in exact arithmetic.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ class _Pass:
             values = exact_sums(self.wires, layer, self.values)
             return values, np.zeros_like(values), names, np.empty(0)
         matrix, window = layer.matrix(self.wires.floats), layer.window
-        size = abs(matrix)
+        # Edges of one neuron that leave one neuron may cancel in `matrix`, not in `size`.
+        size = layer.matrix(np.abs(self.wires.floats))
         with np.errstate(over="ignore", invalid="ignore"):
             values = matrix @ self.values[window]
             most = size @ (np.abs(self.values[window]) + self.errors[window])

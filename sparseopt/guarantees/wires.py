@@ -380,9 +380,7 @@ def _of_resample(op: Resample, values: Any, builder: _Builder, name: str, shape:
         factors = split * each.reshape(len(each), *(1,) * (len(shape) - m.axis), each.shape[1])
         factors = factors.reshape(reads.shape)
     known = np.frompyfunc(lambda value: builder.constant(Fraction(value)), 1, 1)
-    entries = np.where(factors == 0, -1, known(factors)).astype(np.int64)
-    heads = builder.joined(entries, np.where(entries < 0, -1, reads))
-    return builder.linear(name, heads, None)
+    return builder.linear(name, builder.joined(known(factors).astype(np.int64), reads), None)
 
 
 def _windowed(reads: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:

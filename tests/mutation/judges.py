@@ -114,13 +114,20 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_identifiability forgeries_identifiability_constants "
     "forgeries_identifiability_units forgeries_identifiability_seconds "
-    "forgeries_identifiability_facets forgeries_identifiability_settling": (
+    "forgeries_identifiability_facets forgeries_identifiability_settling "
+    "forgeries_identifiability_figures": (
         "sparseopt.guarantees.facets",
         "sparseopt.guarantees.families",
+        "sparseopt.guarantees.identifiability",
+        "sparseopt.guarantees.modular",
+        "sparseopt.guarantees.orbit",
+        "sparseopt.guarantees.parameters",
+        "sparseopt.guarantees.patterns",
         "sparseopt.guarantees.rank",
         "sparseopt.guarantees.second_network",
         "sparseopt.guarantees.settling",
         "sparseopt.guarantees.structural",
+        "sparseopt.guarantees.wires",
     ),
     "forgeries_one_hidden_layer": ("sparseopt.guarantees.one_hidden_layer",),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),

@@ -206,8 +206,18 @@ def _unheard_lies() -> Entries:
     yield heard_by + "the kink of |b|, whatever the input", heard(0.0, data=False)
     yield heard_by + "never active at these inputs only", units(1, -100, claim=1, data=False)
     yield heard_by + "a number below 0 in a pool", _in_a_pool(-3.0)
+    yield heard_by + "a unit that is active by little, of weights that cancel", _cancelling()
     yield heard_by + "behind a kink", _behind_a_kink([1, -1])
     yield heard_by + "behind a kink, after a unit that has none", _behind_a_kink([0, 1, -1])
+
+
+def _cancelling() -> Any:
+    """A unit that holds 2^-61 at 1, of three edges of one entry whose weights sum to 2^-60."""
+    thrice = ("s", Select(np.array([0, 0, 0])))
+    unit = ("u", dense([[1.0, 2.0**-60, -1.0]], [-(2.0**-61)]))
+    whole = network(1, thrice, unit, ("r", Relu()), ("y", dense([[3.0]], [1.0])))
+    problem = asked(whole, [[1.0]], {"u.bias": 1})
+    return structural(problem, family(problem, "unheard", "u.bias[0]"))
 
 
 def _behind_a_kink(sides: list[float]) -> Any:
