@@ -69,7 +69,7 @@ def _row(equation: tuple[int, int, int, int], size: int) -> list[int]:
 
 
 def _components(ends: np.ndarray, size: int) -> tuple[int, np.ndarray]:
-    pairs = coo_array((np.ones(ends.shape[1], dtype=np.int8), tuple(ends)), shape=(size, size))
+    pairs = coo_array((np.ones(ends.shape[1], dtype=bool), tuple(ends)), shape=(size, size))
     count, label = connected_components(pairs, directed=False)
     return int(count), label
 

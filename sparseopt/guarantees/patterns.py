@@ -181,7 +181,7 @@ def _alike(layer: Layer) -> Any:
     _, key = np.unique(entries, return_inverse=True)
     size = layer.size + int(key.max(initial=0)) + 1
     place = (ends - layer.start, layer.size + key)
-    graph = coo_array((np.ones(len(entries), dtype=np.int8), place), shape=(size, size))
+    graph = coo_array((np.ones(len(entries), dtype=bool), place), shape=(size, size))
     _, part = connected_components(graph, directed=False)
     order = np.lexsort((layer.tails, layer.entries, heads))
     edges = np.stack([heads, layer.entries, layer.tails])[:, order]

@@ -341,14 +341,6 @@ def _edges() -> Entries:
 
 def _neurons() -> Entries:
     free = {"n.weight": 1, "n.bias": 1}
-    entries = (
-        "s",
-        Reshape(
-            (),
-        ),
-        "x",
-    )
-    del entries
     for kind, rows in (
         ("id", [[3, 4, 1], [3, -4, 1]]),
         ("relu", [[3, 4, 1], [0, 0, 0]]),
