@@ -67,3 +67,13 @@ def test_of_objects_whose_shape_raises() -> None:
             raise RuntimeError("no shape")
 
     assert "Broken" in short(Broken())
+
+
+def test_json_in_place_of_a_path() -> None:
+    text = so.solve(so.Closedness([SUPPORT, SUPPORT])).to_json()
+    with pytest.raises(so.ProblemError, match=r"pass so\.from_json\(text\)"):
+        so.verify(text)
+    for read in (so.load_network, so.analyze):
+        with pytest.raises(so.ProblemError, match="give the path of a file") as raised:
+            read(text)
+        assert len(str(raised.value)) < 400

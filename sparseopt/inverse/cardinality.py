@@ -19,7 +19,7 @@ from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.fit import as_system, misfit, take_system
-from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.problem import FLOORED, SparseRegression
 
 
 @json_type
@@ -58,7 +58,7 @@ class CardinalityRegression(Problem[Coefficients, Any]):
     target: np.ndarray
     size: int
     default_tolerance: ClassVar = 1e-12
-    accuracy_is: ClassVar = "relative gap"
+    accuracy_is: ClassVar = f"relative gap {FLOORED}"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from sparseopt.inverse.fit import (
     take_system,
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
-from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.problem import FLOORED, SparseRegression
 from sparseopt.judging.rounding import (
     FUNCTION,
     TINY,
@@ -70,7 +70,7 @@ class ConstrainedRegression(Problem[Coefficients, Any]):
     target: np.ndarray
     radius: float
     default_tolerance: ClassVar = 1e-12
-    accuracy_is: ClassVar = "relative duality gap"
+    accuracy_is: ClassVar = f"relative duality gap {FLOORED}"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
 from sparseopt.inverse.fit import as_system, misfit, take_system
 from sparseopt.inverse.gap_certificate import number_vector
-from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.problem import FLOORED, SparseRegression
 
 
 @json_type
@@ -121,7 +121,9 @@ class KnownSupportRegression(Problem[SupportedCoefficients, Any]):
     target: np.ndarray
     support: np.ndarray
     default_tolerance: ClassVar = 1e-12
-    accuracy_is: ClassVar = "relative gap of the objective, or of the norm if that is more"
+    accuracy_is: ClassVar = (
+        f"relative gap of the objective, or of the norm if that is more {FLOORED}"
+    )
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:

@@ -42,6 +42,8 @@ LARGEST, SMALLEST = 1e151, 1e-151
 LARGEST_LIMIT, SMALLEST_LIMIT = 1e305, 1e-304
 """Of strengths times weights: products of two such magnitudes."""
 _LEAST_SQUARE = 2.0**-150
+FLOORED = "(objectives below 2^-53 of that at x = 0 count as that)"
+"""Said of gaps that are divided by the objective."""
 _FLOATS = np.float32, np.float64, np.complex64, np.complex128
 
 
@@ -206,7 +208,7 @@ class SparseRegression(Problem[Coefficients, Any]):
     penalty: Penalty
     sample_weights: np.ndarray | None = None
     default_tolerance: ClassVar = 1e-12
-    accuracy_is: ClassVar = "relative duality gap"
+    accuracy_is: ClassVar = f"relative duality gap {FLOORED}"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from sparseopt.inverse.fit import (
 )
 from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
 from sparseopt.inverse.objective import CHEAP
-from sparseopt.inverse.problem import SparseRegression
+from sparseopt.inverse.problem import FLOORED, SparseRegression
 from sparseopt.judging.rounding import UNIT, above, below, shown_above
 
 _NEARLY = 1e-9
@@ -73,7 +73,7 @@ class SquareRootLasso(Problem[Coefficients, Any]):
     target: np.ndarray
     strength: float
     default_tolerance: ClassVar = 1e-12
-    accuracy_is: ClassVar = "relative duality gap"
+    accuracy_is: ClassVar = f"relative duality gap {FLOORED}"
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:

@@ -18,6 +18,8 @@ from sparseopt.judging import limits
 Path = str | os.PathLike[str]
 
 _ENCRYPTED = 0x1
+_MOST_CHARACTERS = 300
+"""Of a path in an error: some are texts that somebody took for one."""
 
 
 @contextmanager
@@ -27,7 +29,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     Looked at before it is opened, because opening some devices acts and opening a pipe waits; and
     once more afterwards, in case it was exchanged in between.
     """
-    name = repr(os.fspath(path))
+    name = printable(repr(os.fspath(path)), _MOST_CHARACTERS)
     try:
         _require_regular(os.stat(path), name)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)

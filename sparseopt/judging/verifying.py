@@ -68,7 +68,7 @@ def verify(
         return _told(subject, allow, Context(progress=progress))
     outsiders = _outsiders(allow)
     if isinstance(subject, str | os.PathLike):
-        subject = from_json(read_text(subject))
+        subject = _read(subject)
     if isinstance(subject, Certificate):
         return _check(subject, outsiders)
     if isinstance(subject, Solution):
@@ -76,11 +76,18 @@ def verify(
     return _verify_parts(subject, outsiders)
 
 
+def _read(path: str | os.PathLike[str]) -> Any:
+    """Return what a file holds."""
+    if str(path).lstrip().startswith("{"):
+        raise ProblemError("verify takes a path, and this is JSON itself: pass so.from_json(text)")
+    return from_json(read_text(path))
+
+
 def _told(subject: Any, allow: Iterable[str], context: Context) -> Check:
     """Verify, and tell of it, before each part of what has several."""
     context.report(0.0, "reading")
     if isinstance(subject, str | os.PathLike):
-        subject = from_json(read_text(subject))
+        subject = _read(subject)
     context.report(0.0, "checking")
     if isinstance(subject, Certificate | Solution):
         check = verify(subject, allow)

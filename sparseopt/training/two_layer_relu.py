@@ -102,7 +102,9 @@ class TwoLayerReLU(Problem[TwoLayerNetwork, Any]):
     decay: float
     gates: np.ndarray | None = None
     default_tolerance: ClassVar = 1e-8
-    accuracy_is: ClassVar = "relative duality gap"
+    accuracy_is: ClassVar = (
+        "relative duality gap (objectives below 2^-53 of that of the zero network count as that)"
+    )
 
     # What the constructor takes, for type checkers; the fields are what becomes of it.
     if TYPE_CHECKING:
