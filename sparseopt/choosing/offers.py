@@ -12,7 +12,7 @@ from sparseopt.choosing.discovery import registry
 from sparseopt.choosing.manifest import AnalyzerEntry, CriterionEntry, ReaderEntry, SolverEntry
 from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError, UnknownNameError
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import shown_path
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.reader import Reader
 
@@ -156,8 +156,7 @@ def reader_of(source: Any, produces: str | None = None) -> Reader:
     """Return the reader that `read` takes for `source`."""
     if isinstance(source, str | os.PathLike) and not os.path.isfile(source):
         what = "is not a regular file" if os.path.exists(source) else "does not exist"
-        name = printable(repr(os.fspath(source)), 300)
-        raise ProblemError(f"the file {name} {what}; give the path of a file")
+        raise ProblemError(f"the file {shown_path(source)} {what}; give the path of a file")
     readers = [r for r in registry().readers if produces in (None, r.entry.produces)]
     matching = [r for r in readers if _matches(r.entry, source)]
     refusals = []

@@ -76,6 +76,11 @@ _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 80
 
 
+def shown_path(path: str | os.PathLike[str]) -> str:
+    """Return a path in quotes for an error, cut: some are texts that somebody took for one."""
+    return printable(repr(os.fspath(path)), 300)
+
+
 def short(value: object) -> str:
     """Return what somebody passed in a few words, for an error: of an array its shape.
 

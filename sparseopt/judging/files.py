@@ -12,14 +12,12 @@ from contextlib import contextmanager
 from typing import BinaryIO
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.interface.printing import printable
+from sparseopt.interface.printing import printable, shown_path
 from sparseopt.judging import limits
 
 Path = str | os.PathLike[str]
 
 _ENCRYPTED = 0x1
-_MOST_CHARACTERS = 300
-"""Of a path in an error: some are texts that somebody took for one."""
 
 
 @contextmanager
@@ -29,7 +27,7 @@ def open_regular(path: Path) -> Iterator[BinaryIO]:
     Looked at before it is opened, because opening some devices acts and opening a pipe waits; and
     once more afterwards, in case it was exchanged in between.
     """
-    name = printable(repr(os.fspath(path)), _MOST_CHARACTERS)
+    name = shown_path(path)
     try:
         _require_regular(os.stat(path), name)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
@@ -57,7 +55,7 @@ def _reason(error: OSError | ValueError) -> str:
 
 def read_bytes(path: Path, limit: int, start: int = 0, count: int | None = None) -> bytes:
     """Return `count` bytes of a file from `start` on (the rest if None), at most `limit`."""
-    name = repr(os.fspath(path))
+    name = shown_path(path)
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         count = size - start if count is None else count
