@@ -22,7 +22,7 @@ _BREATH = 1 << 26
 # Share of the work that the levels take which read columns.
 _TURNED = 0.95
 # Entries copied at once of an array whose rows are not contiguous, or must be scaled.
-_COPIED = 1 << 22
+_COPIED = 1 << 21
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
     butterfly, of size 2048 as little as 0.4 MiB beyond the factors). Of an array in Fortran order,
     blocks of two rows and rank 1 are read as they lie, some 256 bytes of every column at once, with
     as many times the memory per level as that holds numbers; of any other array whose rows are not
-    contiguous, or that must be scaled, 4 Mi entries are copied at a time. The first call of a
+    contiguous, or that must be scaled, 2 Mi entries are copied at a time. The first call of a
     process loads or compiles the kernels, which takes seconds, for blocks of two rows and rank 1
     one or two; they are kept on disk for the next.
     Source: Le, Zheng, Riccietti, Gribonval, arXiv 2411.04506; closed forms and order are ours.
@@ -149,8 +149,8 @@ def _run(
     for first, last in _spans(len(rows), entries, context, (done, 1.0), breath):
         source, own = matrix, rows[first:last]
         if copied:
-            source = np.ascontiguousarray(times_power(matrix[own.ravel()], -power))
-            own = np.arange(own.size).reshape(own.shape)
+            source, own = _copied(matrix, own)
+            source = times_power(source, -power)
         run_leaves(
             read_only(source),
             own,
@@ -164,6 +164,16 @@ def _run(
             None if standard.only_pairs else gap_threshold(matrix.dtype),
         )
     return layout.lefts(left), layout.rest(work)
+
+
+def _copied(matrix: np.ndarray, own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return some rows of a matrix, contiguous, and the places of those that were asked for."""
+    rows, places = np.unique(own, return_inverse=True)
+    if matrix.strides[1] == matrix.itemsize:
+        return matrix[rows], places.reshape(own.shape)
+    from sparseopt_butterfly.turning import turned
+
+    return turned(matrix, rows), places.reshape(own.shape)
 
 
 def _run_columns(

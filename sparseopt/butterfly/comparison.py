@@ -173,8 +173,8 @@ class _Groups:
         self.terms = sum_terms(sum(architecture.ranks), *units)
 
         def groups(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-            left = merge_all(parts[:cut], one, by_columns=by_columns)
-            return left, merge_all(parts[cut:], two, from_right=True, by_columns=by_columns)
+            left = merge_all(parts[:cut], one, by_columns)
+            return left, merge_all(parts[cut:], two, by_columns)
 
         left, right = groups(units)
         u, w = left_blocks(left, *patterns), right_blocks(right, *patterns)

@@ -453,7 +453,7 @@ def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
             f"of shape {pattern.values_shape}"
         )
     # Dtypes of torch have no kind but a name; NumPy takes bfloat16 for bytes.
-    kind = getattr(values.dtype, "kind", str(values.dtype)[6:7])
+    kind = getattr(values.dtype, "kind", None) or str(values.dtype)[6:7]
     if kind not in "fc" and str(values.dtype) != "bfloat16":
         raise ProblemError(f"{name} has dtype {values.dtype}; use float or complex")
     if elsewhere:

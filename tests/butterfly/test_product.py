@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import scipy.sparse
 import scipy.sparse.linalg as spl
 
 import sparseopt as so
+from sparseopt.butterfly import splitting
 from sparseopt.butterfly.splitting import lift, merge, merge_all, unbuffered
 from sparseopt.tools.random_products import random_product
 
@@ -105,6 +107,33 @@ def test_merging_is_the_matrix_product() -> None:
     one, two = product.architecture
     merged = merge(*product.factors, one, two)
     np.testing.assert_allclose(one.product(two).dense(merged), dense(product))
+
+
+@pytest.mark.parametrize("name", ["dyadic", "non-square", "a1 and dL above 1", "one"])
+def test_merging_takes_the_fewest_multiplications(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = CHAINS[name]
+    spent: list[int] = []
+
+    def counted(x: Any, y: Any, one: Any, two: Any, by_columns: bool = False) -> np.ndarray:
+        found = merge(x, y, one, two, by_columns)
+        spent.append(found.size * one.rank_with(two))
+        return found
+
+    def fewest(first: int, last: int) -> int:
+        size = chain[first:last].product.nnz
+        return min(
+            (
+                fewest(first, cut) + fewest(cut, last) + size * chain.ranks[cut - 1]
+                for cut in range(first + 1, last)
+            ),
+            default=0,
+        )
+
+    monkeypatch.setattr(splitting, "merge", counted)
+    merge_all(random_product(chain, np.random.default_rng(0)).factors, chain)
+    assert sum(spent) == fewest(0, len(chain))
 
 
 @pytest.mark.parametrize(

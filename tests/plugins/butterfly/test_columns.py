@@ -85,6 +85,20 @@ def test_a_transposed_view_with_gaps_is_copied() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 7), (300, 129), (256, 128), (513, 264)])
+def test_rows_are_copied_as_by_numpy(dtype: str, shape: tuple[int, int]) -> None:
+    from sparseopt_butterfly.turning import turned
+
+    rng = np.random.default_rng(1)
+    plain = rng.standard_normal(shape).astype(dtype)
+    wide = np.zeros((2 * shape[0], 3 * shape[1]), dtype=dtype)
+    wide[::2, ::3] = plain
+    for rows in (np.arange(shape[0]), rng.permutation(shape[0])[: shape[0] // 2]):
+        for matrix in (np.asfortranarray(plain), wide[::2, ::3], plain[::-1, ::-1]):
+            np.testing.assert_array_equal(turned(matrix, rows), matrix[rows])
+
+
 def test_the_time_limit_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     from sparseopt_butterfly import hierarchical_numba
 
