@@ -25,7 +25,6 @@ FUNCTION = 2.0**-50
 """What NumPy's elementary functions (powers, logarithms, exponentials) may be off, relatively:
 eight units, taken on trust where NumPy's own tests hold them to four."""
 _SPLITTER = 2.0**27 + 1.0
-_CHUNK = 1 << 18
 _PRODUCTS = 1 << 16
 """Products at a time of `row_dots`: its temporaries stay in the cache."""
 _FEW = 1000

@@ -71,6 +71,14 @@ def test_blocks_of_full_rank_add_nothing_and_zeros_are_exact() -> None:
     assert distance(np.zeros((3, 2, 5)), 1) == Figure(0.0, 0.0)
 
 
+def test_zeros_beside_others_do_not_hide_them() -> None:
+    found, plain = DistanceToRank(1), np.eye(3)[None]
+    for blocks in (np.zeros((2, 3, 3)), plain, np.zeros((1, 3, 3))):
+        found.add(blocks)
+    assert found.figure().low() <= np.sqrt(2.0) <= found.figure().high()
+    assert found.figure().high() < 1.5
+
+
 def spoilt(kind: str, rng: np.random.Generator) -> Any:
     """Return a function in place of the eigenvectors of LAPACK: inaccurate in some way."""
 

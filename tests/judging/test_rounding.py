@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,12 +10,86 @@ import pytest
 import scipy.sparse
 
 from sparseopt.judging.figures import NormSum, sum_of_squares
-from sparseopt.judging.rounding import gamma, norm_bound, product_terms, row_dots, two_product
+from sparseopt.judging.rounding import (
+    UNIT,
+    above,
+    below,
+    float_above,
+    gamma,
+    norm_bound,
+    product_terms,
+    row_dots,
+    shown_above,
+    shown_below,
+    sum_terms,
+    two_product,
+)
+
+U = Fraction(UNIT)
 
 
 def exact_dot(a: np.ndarray, b: np.ndarray) -> Fraction:
     pairs = zip(a.tolist(), b.tolist(), strict=True)
     return sum((Fraction(x) * Fraction(y) for x, y in pairs), Fraction(0))
+
+
+@pytest.mark.parametrize("terms", [0, 1, 2, 3, 10, 514, 10**6, 2**45 + 1, 2**46 - 1])
+def test_gamma_is_rounded_up_by_little(terms: int) -> None:
+    exact = terms * U / (1 - terms * U)
+    assert exact <= Fraction(gamma(terms)) <= exact * (1 + 8 * U)
+
+
+def test_gamma_ends_where_it_says() -> None:
+    assert gamma(2**46) == gamma(2**60) == math.inf
+
+
+def test_complex_products_count_three_times() -> None:
+    real, single, double = (np.zeros(2, dtype) for dtype in ("f8", "c8", "c16"))
+    assert sum_terms(7, real) == sum_terms(7, real, real) == 7
+    assert sum_terms(7, real, single) == sum_terms(7, double, real) == sum_terms(7, double) == 21
+
+
+@pytest.mark.parametrize("operations", [1, 2, 5, 64])
+@pytest.mark.parametrize("value", [1.0, 1 / 3, 1.9999999999999998, 5e-324, 1e-310, 1e300])
+def test_bounds_of_what_was_computed(value: float, operations: int) -> None:
+    """What is computed with k roundings is off by (1 + u)^k at most, either way."""
+    high, low = Fraction(above(value, operations)), Fraction(below(value, operations))
+    slack = 4 * (operations + 1) * U * Fraction(value) + 2 * Fraction(5e-324)
+    assert Fraction(value) / (1 - U) ** operations <= high <= Fraction(value) + slack
+    assert Fraction(value) - slack <= low <= Fraction(value) / (1 + U) ** operations
+
+
+def test_bounds_of_zero() -> None:
+    assert above(0.0) == 5e-324
+    assert below(0.0) == 0.0
+
+
+def test_the_least_float_that_is_not_below() -> None:
+    largest = math.nextafter(math.inf, 0.0)
+    rng = np.random.default_rng(2)
+    for a, b in rng.integers(-(2**62), 2**62, (200, 2)).tolist():
+        value = Fraction(a, b or 1) ** 7
+        found = float_above(value)
+        assert Fraction(math.nextafter(found, -math.inf)) < value <= Fraction(found)
+    for number in (0.0, 0.1, -0.1, 5e-324, largest, -largest):
+        assert float_above(Fraction(number)) == number
+    assert float_above(Fraction(largest) + 1) == float_above(Fraction(10) ** 400) == math.inf
+    assert float_above(-(Fraction(10) ** 400)) == -largest
+    assert float_above(Fraction(1, 10**400)) == 5e-324
+    assert float_above(-Fraction(1, 10**400)) == 0.0
+
+
+def test_figures_are_printed_outward() -> None:
+    numbers = [1 / 3, 2 / 3, 0.25, 123456789.0, 1e300, 1e-310, 1e-323, 5e-324, 0.0]
+    for number in numbers:
+        low, high = shown_below(number), shown_above(number)
+        assert Fraction(low) <= Fraction(number) <= Fraction(high)
+        assert Fraction(high) - Fraction(low) <= Fraction(number) / 10**5
+        assert len(high) <= 12
+    assert (shown_above(1 / 3), shown_below(2 / 3)) == ("0.333334", "0.666666")
+    assert (shown_above(1e-323), shown_above(1 / 3, 2)) == ("9.88132e-324", "0.34")
+    assert (shown_above(math.inf), shown_below(math.inf)) == ("inf", "inf")
+    assert shown_above(math.nan) == "nan"
 
 
 def test_two_product_is_exact() -> None:
@@ -126,7 +201,7 @@ def test_a_norm_of_many_parts_is_enclosed() -> None:
 
 
 def test_a_norm_of_more_rows_than_are_kept_is_enclosed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sparseopt.judging.rounding._CHUNK", 300)
+    monkeypatch.setattr("sparseopt.judging.figures._CHUNK", 300)
     array = np.random.default_rng(5).standard_normal((40, 1024))
     norm = NormSum()
     for part in array:

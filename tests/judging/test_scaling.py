@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparseopt.judging.scaling import ScaledArray, times_power, times_power_not_to_zero
+from sparseopt.judging.scaling import (
+    ScaledArray,
+    exponent_of,
+    largest_part,
+    spread_power,
+    times_power,
+    times_power_not_to_zero,
+)
 
 LARGEST = math.nextafter(math.inf, 0.0)
 VALUES = [0.0, 1.0, 1 / 3, 5e-324, 2.0**-1022, 1.5 * 2.0**900, LARGEST]
@@ -110,3 +117,26 @@ def test_exact_numbers_beyond_floats_have_exponents_of_their_own() -> None:
 def test_entries_under_another_power() -> None:
     scaled = ScaledArray(np.array([1.0, 3.0]), np.array([1200, -1200]))
     assert scaled.under(1200).tolist() == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("peak", [5e-324, 1e-310, 0.5, 1.0, 1.5, LARGEST])
+def test_exponents_bring_numbers_between_a_half_and_one(peak: float) -> None:
+    assert 0.5 <= times_power(np.float64(peak), -exponent_of(peak)) < 1.0
+    assert exponent_of(0.0) == 0
+
+
+def test_the_largest_part_is_that_of_all_real_and_imaginary_parts() -> None:
+    assert largest_part(np.array([1.0, -3.0, 2.0])) == 3.0
+    assert largest_part(np.array([[4.0], [-3.0]])) == 4.0
+    assert largest_part(np.array([1.0 - 5.0j, 2.0 + 3.0j])) == 5.0
+    assert largest_part(np.array([-6.0 + 5.0j])) == 6.0
+    assert largest_part(np.empty((0, 2))) == 0.0
+
+
+@pytest.mark.parametrize("exponent", [-900, -7, -1, 0, 1, 2, 7, 900])
+@pytest.mark.parametrize("count", [1, 2, 3, 10])
+def test_a_power_is_spread_evenly(exponent: int, count: int) -> None:
+    parts = spread_power([np.ones(2)] * count, exponent)
+    shares = [exponent_of(float(part[0])) - 1 for part in parts]
+    assert sum(shares) == exponent
+    assert max(shares) - min(shares) <= 1
