@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import sympy
 from path_networks import dense, large, large_identity
 from path_oracle import powers, random_graph
 
@@ -52,3 +53,11 @@ def test_large_counts_say_their_probability() -> None:
     assert solution.answer.exact == 2
     small = so.verify(so.solve(so.PathNorm(dense(2, 2), 0)))
     assert "probability" not in small.claim
+
+
+def test_what_is_taken_for_a_prime_is_one() -> None:
+    odd = 2**45 + 1
+    # Carmichael numbers, and products that pass the test for some bases.
+    composite = [561, 1729, 3215031751, 3825123056546413051, 318665857834031151167461, 1093**2]
+    for n in [*range(3000), *range(odd, odd + 400), 2**61 - 1, 41 * 43, 43**2, *composite]:
+        assert residues.is_prime(n) == sympy.isprime(n)
