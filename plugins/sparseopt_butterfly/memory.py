@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import accumulate
 
 import sparseopt as so
@@ -41,12 +42,16 @@ def checked_bytes(problem: so.ButterflyFactorization) -> float:
     Four times their values at the cut where these are fewest, and pieces of the target. Of a stored
     target also rows or columns of chunks.
     """
-    architecture, read = problem.architecture, 0.0
-    pattern = so.KroneckerPattern
-    firsts = accumulate(architecture, pattern.product)
-    lasts = [*accumulate(architecture.patterns[::-1], lambda p, q: q.product(p))][-2::-1]
-    cuts = (one.nnz + two.nnz for one, two in zip(firsts, lasts, strict=False))
-    complex_too = 2 if problem.dtype.kind == "c" else 1
+    complex_too, read = 2 if problem.dtype.kind == "c" else 1, 0.0
     if problem.kind == "stored":  # a strip of chunks, the next one, and what it is read into
         read = 3.0 * problem.target.strip_entries * problem.dtype.itemsize
-    return read + complex_too * (32.0 * min(cuts, default=architecture.nnz) + 2.0**22)
+    return read + complex_too * (32.0 * _fewest(problem.architecture) + 2.0**22)
+
+
+@lru_cache(maxsize=256)
+def _fewest(architecture: so.Architecture) -> int:
+    """Return the values of both groups of factors at the cut where these are fewest."""
+    firsts = accumulate(architecture, so.KroneckerPattern.product)
+    lasts = [*accumulate(architecture.patterns[::-1], lambda p, q: q.product(p))][-2::-1]
+    cuts = (one.nnz + two.nnz for one, two in zip(firsts, lasts, strict=False))
+    return min(cuts, default=architecture.nnz)
