@@ -124,3 +124,12 @@ def test_settings_of_other_layers_have_no_distance() -> None:
     nets = [chain((1, 3), Conv(weight, padding=(pad,))) for pad in ((0, 1), (1, 0))]
     with pytest.raises(so.ProblemError, match="differ in their layers"):
         so.PathDistance(*nets)
+
+
+@pytest.mark.parametrize("gap", [Fraction(1, 2**60), Fraction(1, 10**30)])
+def test_rationals_nearer_than_floats_are_told_apart(gap: Fraction) -> None:
+    weights = np.array([[Fraction(1, 3), Fraction(2, 7)]], dtype=object)
+    a, b = (chain((2,), Dense(values)) for values in (weights, weights + gap))
+    right = differences.exact_difference(a, b)
+    assert right == 2 * gap
+    require_within(differences.difference(a, b), [right])
