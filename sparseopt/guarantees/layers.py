@@ -7,6 +7,7 @@ of two weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -96,13 +97,16 @@ class Layer:
 
     @property
     def terms(self) -> int:
-        """How many roundings a sum over the edges of a neuron has, at most, with all others."""
-        return sum(edges.terms(self.op, self.inputs)) + MORE
+        """How many roundings a sum over the edges of a neuron has, at most, with all others.
+
+        Each array of weights that multiply along an edge rounds them once.
+        """
+        return sum(edges.terms(self.op, self.inputs)) + len(self.first) + MORE
 
     @property
     def terms_back(self) -> int:
         """The same for the sums of `back`."""
-        return sum(edges.terms_back(self.op, self.inputs)) + MORE
+        return sum(edges.terms_back(self.op, self.inputs)) + len(self.first) + MORE
 
     def forward(self, weights: list[np.ndarray], values: Sequence[np.ndarray]) -> np.ndarray:
         """Return the sums over the edges, for values with a leading axis of samples."""
@@ -194,10 +198,11 @@ def require_known(network: Network) -> None:
     for node in network.nodes:
         op: Any = node.op
         maps = op.maps if isinstance(op, Resample) and len(op.maps) > 1 else ()
-        if any(float(np.abs(m.weight).max(initial=0)) * m.weight.size > _GROWS for m in maps):
+        sizes = (float(np.abs(m.weight).max(initial=0)) * m.weight.size for m in maps)
+        if math.prod(max(size, 1.0) for size in sizes) > _GROWS:
             raise ProblemError(
-                f"node {node.name!r} averages along several axes with weights above {_GROWS:g}, "
-                "which would enlarge what underflows between them; rescale the network"
+                f"node {node.name!r} averages along several axes with weights above {_GROWS:g} "
+                "together, which would enlarge what underflows between them; rescale the network"
             )
         pool = isinstance(op, Neuron) and op.kind == "pool"
         if not isinstance(op, KNOWN) or pool:

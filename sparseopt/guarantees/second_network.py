@@ -15,6 +15,7 @@ from sparseopt.guarantees.wires import Wires
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.judging.exact import of_python
 
 
 @proves(Identifiability)
@@ -53,7 +54,7 @@ class SecondNetworkCertificate(Certificate):
         values = tuple(self.values)
         if any(not isinstance(value, int | Fraction) for value in values):
             raise ProblemError("values must be rational numbers")
-        object.__setattr__(self, "values", tuple(map(Fraction, values)))
+        object.__setattr__(self, "values", tuple(map(of_python, values)))
 
     @property
     def accuracy(self) -> float:

@@ -19,6 +19,7 @@ from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
 from sparseopt.inverse.recovery_certificate import RecoveryCertificate
 from sparseopt.inverse.recovery_columns import product
 from sparseopt.inverse.recovery_proofs import CLOSE, largest_sum, require_unrounded
+from sparseopt.judging.exact import of_python
 from sparseopt.judging.rounding import FUNCTION, above, below, row_dots
 
 MOST_BITS = 13_000
@@ -41,7 +42,7 @@ def as_rationals(value: Any, name: str) -> np.ndarray:
             raise ProblemError(f"{name} has a {number} at entry {i}")
         if isinstance(number, bool) or not isinstance(number, int | float | Fraction):
             raise ProblemError(f"{name} holds a {type(number).__name__} at entry {i}")
-        found = Fraction(number)
+        found = of_python(Fraction(number))
         if found.numerator.bit_length() + found.denominator.bit_length() > MOST_BITS:
             raise ProblemError(f"{name} holds a number of too many digits at entry {i}")
         exact[i] = found.numerator if found.denominator == 1 else found

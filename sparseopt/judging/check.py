@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from enum import Enum
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -71,6 +73,7 @@ def forget_derived(value: Any) -> None:
 
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
+    Numbers, texts and arrays of derived classes, which can answer as they like, are refused.
     """
     if isinstance(value, dict):
         value = list(value.values())
@@ -84,11 +87,14 @@ def forget_derived(value: Any) -> None:
         value = [getattr(value, name, None) for name in names]
     for item in value:
         if type(item) not in _PLAIN:
+            if isinstance(item, _BASIC) and not isinstance(item, np.generic | Enum):
+                raise TypeError(f"a {type(item).__name__} may calculate otherwise than its base")
             forget_derived(item)
 
 
 # Nothing hides an attribute of these, and there are many of them.
-_PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray))
+_PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray, Fraction))
+_BASIC = int, float, complex, str, np.ndarray, Fraction
 
 
 @lru_cache(maxsize=512)

@@ -17,6 +17,11 @@ PANEL = 64
 """Rows that are eliminated together."""
 
 
+def of_python(value: Any) -> Fraction:
+    """Return an integer or rational as a Fraction of Python's integers: NumPy's wrap around."""
+    return Fraction(int(value.numerator), int(value.denominator))
+
+
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
 

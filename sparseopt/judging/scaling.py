@@ -54,7 +54,8 @@ class ScaledArray(Generic[Entries]):
 
         These, which may be larger than any float, have exponents of their own.
         """
-        values = np.asarray(values)  # np.abs makes a number of an array without axes
+        # np.abs makes a number of an array without axes.
+        values = np.asarray(values, dtype=object if isinstance(values, int) else None)
         if values.dtype != object:
             return ScaledArray(values.astype(np.float64, copy=False), 0)
         pairs = np.array([_split(Fraction(v)) for v in values.flat]).T.reshape(2, *values.shape)

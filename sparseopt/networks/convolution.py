@@ -13,6 +13,7 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.networks.linear import check_bias, set_parameter
 from sparseopt.networks.operator import Operator, one_input
 from sparseopt.networks.parameters import Shape, cast
@@ -23,17 +24,26 @@ from sparseopt.networks.semiring import SUM, Matmul, Semiring
 _PIECE = 1 << 22
 
 
+_MOST = 1 << 28
+"""Largest stride, dilation and padding: places of cells stay far within int64."""
+
+
 def _per_axis(values: Sequence[int], count: int, name: str, least: int) -> tuple[int, ...]:
     result = tuple(map(whole_number, values))
-    if len(result) != count or any(v < least for v in result):
-        raise ProblemError(f"{name} must be {count} integers of at least {least}, got {result}")
+    if len(result) != count or any(not least <= v <= _MOST for v in result):
+        raise ProblemError(
+            f"{name} must be {count} integers from {least} to {_MOST}, got {short(result)}"
+        )
     return result
 
 
 def _check_padding(padding: Sequence[Sequence[int]], count: int) -> tuple[tuple[int, int], ...]:
     pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding)
-    if len(pairs) != count:
-        raise ProblemError(f"padding must give (before, after) for {count} axes, got {pairs}")
+    if len(pairs) != count or any(abs(v) > _MOST for pair in pairs for v in pair):
+        raise ProblemError(
+            f"padding must give (before, after) for {count} axes, each at most {_MOST} in size, "
+            f"got {short(pairs)}"
+        )
     return pairs
 
 
@@ -122,6 +132,9 @@ class Conv(_Convolution):
         """Return (outputs, *spatial)."""
         old = one_input(inputs, "Conv")
         self._require_input(old, self.weight.shape[1] * self.groups, "a convolution")
+        cropped = (min(a, 0) + min(b, 0) for a, b in self.padding)
+        if any(n + crop < 0 for n, crop in zip(old[1:], cropped, strict=True)):
+            raise ProblemError(f"padding {self.padding} crops more than there is of shape {old}")
         sizes = zip(old[1:], self.extent, self.stride, self.padding, strict=True)
         out = tuple((n + a + b - extent) // s + 1 for n, extent, s, (a, b) in sizes)
         if min(out) < 1:

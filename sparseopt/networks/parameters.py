@@ -10,6 +10,7 @@ import numpy as np
 
 from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.exact import of_python
 
 Shape = tuple[int, ...]
 
@@ -19,17 +20,21 @@ _exact = np.frompyfunc(Fraction, 1, 1)
 def as_parameter(value: Any, name: str) -> np.ndarray:
     """Return `value` as a read-only float32, float64 or exact (object) array, without a copy.
 
-    Exact arrays hold `int` and `fractions.Fraction` only; integer arrays become float64.
+    Exact arrays hold `int` and `fractions.Fraction` only, these of Python's integers: others, which
+    may wrap around, become such. Integer arrays become float64.
     """
     array = np.asarray(unmasked(value, name))
     if array.size == 0:
         raise ProblemError(f"{name} is empty (shape {array.shape}); remove the zero-size layer")
     if array.dtype == object:
-        if bad := [v for v in array.ravel().tolist() if not isinstance(v, int | Fraction)]:
+        values = array.ravel().tolist()
+        if bad := [v for v in values if not isinstance(v, int | Fraction)]:
             raise ProblemError(
                 f"{name} mixes in a {type(bad[0]).__name__} ({bad[0]!r}); an exact array holds "
                 "int and fractions.Fraction only"
             )
+        if any(not type(v.numerator) is type(v.denominator) is int for v in values):
+            array = np.array([*map(of_python, values)], dtype=object).reshape(array.shape)
         return read_only(array)
     if array.dtype.kind in "bi" or array.dtype.kind == "u":
         array = to_double(array, name)

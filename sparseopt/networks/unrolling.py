@@ -66,6 +66,8 @@ def unroll(network: LayerGraph) -> NeuronGraph:
     first[:] = [_Terms(((builder.add(label, "input"), Fraction(1)),)) for label in labels]
 
     def visit(node: Any, values: list[np.ndarray]) -> np.ndarray:
+        if node.op.neuron_kind()[0] == "pool":
+            values = [builder.with_zeros(value) for value in values]
         terms = node.op.propagate(values, FORMAL)
         if node.op.is_wiring:
             return terms
@@ -110,6 +112,15 @@ class _Builder:
         self.biases.append(bias)
         self.predecessors.append(sorted(edges))
         return len(self.labels) - 1
+
+    def with_zeros(self, terms: np.ndarray) -> np.ndarray:
+        """Return terms with a neuron that is 0 where there are none: a pool counts it."""
+        found = terms.copy()
+        for i, value in enumerate(terms.ravel().tolist()):
+            if not value.items:
+                zero = self.add(f"zero{len(self.labels)}", "id")
+                found.flat[i] = _Terms(((zero, Fraction(1)),))
+        return found
 
     def layer(self, name: str, op: Operator, terms: np.ndarray) -> np.ndarray:
         """Add the neurons of a layer whose incoming edges are `terms`."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import INTEGERS, read_only
+from sparseopt.interface.arrays import INTEGERS, as_count, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator, one_input, require_axis, unchecked
@@ -102,6 +102,14 @@ class AxisMap:
         return np.moveaxis(result, 0, axis)
 
 
+def _all_of(kind: type, values: Iterable[Any], name: str) -> tuple[Any, ...]:
+    found = tuple(values)
+    for value in found:
+        if not isinstance(value, kind):
+            raise ProblemError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
+    return found
+
+
 def _windowed_shape(old: Shape, maps: Sequence[tuple[int, np.ndarray]], what: str) -> Shape:
     new = list(old)
     for axis, index in maps:
@@ -127,7 +135,7 @@ class Resample(Operator):
     maps: tuple[AxisMap, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "maps", tuple(self.maps))
+        object.__setattr__(self, "maps", _all_of(AxisMap, self.maps, "maps"))
 
     @property
     def windows(self) -> tuple[AxisMap, ...]:
@@ -208,7 +216,7 @@ class MaxPool(Operator):
     windows: tuple[AxisWindow, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "windows", tuple(self.windows))
+        object.__setattr__(self, "windows", _all_of(AxisWindow, self.windows, "windows"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape with the pooled axes resized."""
@@ -254,6 +262,9 @@ class RankPool(Operator):
     axis: int
     rank: int = 1
     weight_fields: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rank", as_count(self.rank, "rank"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape without the axis."""

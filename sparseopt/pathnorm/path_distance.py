@@ -16,6 +16,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
+from sparseopt.judging.exact import of_python
 from sparseopt.judging.rounding import UNIT, float_above, shown_above
 from sparseopt.judging.serialization import same_content
 from sparseopt.networks.network import Network
@@ -105,7 +106,7 @@ class PathDistanceValue:
                 "the path-liftings says nothing about the outputs; solve the problem again"
             )
         # Paths that start at a bias have the input 1.
-        return float_above(max(Fraction(plain), Fraction(1)) * min(known))
+        return float_above(max(of_python(Fraction(plain)), Fraction(1)) * min(known))
 
 
 @json_type

@@ -22,7 +22,7 @@ from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain, residues
 from sparseopt.pathnorm.biases import Offsets, biases
 from sparseopt.pathnorm.fields import as_float, as_rational
-from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.powers import LEAST_ROOT, Powers
 
 TOLERANCE = 1e-9
 """Relative error that an answer promises unless it says otherwise."""
@@ -218,7 +218,8 @@ def _beyond(found: np.ndarray, right: Powers, tolerance: float) -> float:
     allowed = tolerance * (1 - tolerance) / math.log(10.0) - right.log10_error().ravel()
     with np.errstate(invalid="ignore"):
         gap = np.abs(found - right.log10().ravel()) - allowed
-    gap[zero] = np.where(found[zero] == -math.inf, 0.0, math.inf)
+    proved = right.error < math.inf
+    gap[zero] = np.where((found[zero] == -math.inf) & proved, 0.0, math.inf)
     return float(gap.max())  # NaN, which is not at most 0, if one is
 
 
@@ -226,7 +227,7 @@ def _is_value(value: float, right: Powers, tolerance: float) -> bool:
     """Whether a float is a number that is known to a relative error, as far as float64 goes."""
     number = right.as_float()
     if number == math.inf or right.array == 0:
-        return value == number
+        return value == number and right.error < math.inf
     if not _is_normal(number):
         return abs(value - number) <= 2.0**-1074
     return abs(value - number) <= (tolerance - 2 * right.error - 4 * UNIT) * number
@@ -243,7 +244,7 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
         `Phi^(->j)` holds one entry per path that ends at output j and starts at an input or at a
         biased neuron: the product of its weights, times the bias it starts at.
     q : float
-        Over the paths of one output: 0 (their number, nonzero ones), any positive number, inf.
+        Over the paths of one output: 0 (their number, nonzero ones), from 0.001 on, or inf.
     r : float
         Over the outputs: any positive number, or inf.
     affine : {"as_is", "merged"}
@@ -334,10 +335,10 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
 
 
 def _exponent(value: Any, name: str, zero: bool) -> float:
-    least = "0, a positive number or inf" if zero else "a positive number or inf"
+    least = f"0, at least {LEAST_ROOT} or inf" if zero else "a positive number or inf"
     if isinstance(value, bool) or not isinstance(value, int | float | Fraction | np.number):
         raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     number = float(value)
-    if math.isnan(number) or number < 0 or (number == 0 and not zero):
+    if not (number >= LEAST_ROOT or number == 0 if zero else number > 0):
         raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     return int(number) if number.is_integer() else number

@@ -11,6 +11,9 @@ import numpy as np
 from sparseopt.judging.rounding import FUNCTION, UNIT
 from sparseopt.judging.scaling import ScaledArray
 
+LEAST_ROOT = 1e-3
+"""Roots of numbers from 1/2 on of at least this order are normal floats."""
+
 
 @dataclass(frozen=True, eq=False)
 class Powers(ScaledArray[np.ndarray]):
@@ -51,7 +54,7 @@ class Powers(ScaledArray[np.ndarray]):
         return Powers.of(found.array, found.exponent, 2 * UNIT)
 
     def root(self, q: float) -> Powers:
-        """Return the q-th roots."""
+        """Return the q-th roots; of q below 1/1000, which may underflow, with no bound."""
         if q == 1:
             return self
         whole = np.floor(self.exponent / q).astype(np.int64)
@@ -60,7 +63,7 @@ class Powers(ScaledArray[np.ndarray]):
         # The exponent is split with an error of 2 u |exponent|; both functions, the product, and
         # the quotients 1 / q and rest / q are rounded.
         largest = float(np.abs(self.exponent).max(initial=0))
-        own = 2 * FUNCTION + UNIT * (8 + (2 * largest + 8) / q)
+        own = 2 * FUNCTION + UNIT * (8 + (2 * largest + 8) / q) if q >= LEAST_ROOT else math.inf
         return Powers.of(roots, whole, added(_rooted(self.error, q), own))
 
     def log10(self) -> np.ndarray:

@@ -145,13 +145,13 @@ class RoundedSums(ABC):
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
         given.exponent += above.exponent
-        given.least *= above.least
+        products = given.least * above.least
         # One rounding for each position that a weight serves, and one for the weight.
         groups, outputs, inputs = contractions.kernel(op, op.weight).shape
         served = value.array.size // (groups * outputs) + 1
         given.roundings += above.roundings + self.EACH * served
-        given.least *= weights.least
-        if given.least < SAFE:
+        given.least = products * weights.least
+        if min(products, given.least) < SAFE:
             raise OutOfRange
         exponent, roundings = given.exponent + weights.shift, given.roundings + weights.roundings
         for block, array in contractions.gradient(op, given.arrays, value.array, self._a):
@@ -167,7 +167,9 @@ class RoundedSums(ABC):
         self, given: _Given, array: np.ndarray, weights: Sequence[RoundedWeights]
     ) -> Rounded:
         """Return the tensor that a layer makes of what enters it."""
-        faint = math.prod([given.least, *(w.least for w in weights)]) < SAFE
+        # In whichever order they are multiplied, no product on the way is smaller than this.
+        faint = math.prod(min(least, 1.0) for least in (given.least, *(w.least for w in weights)))
+        faint = faint < SAFE
         # With one tensor of weights each product is added as it is; with two, what is lost in
         # the first would be multiplied.
         if faint and (len(weights) > 1 or not float(array.min()) >= CLEAR):

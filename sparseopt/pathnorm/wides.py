@@ -13,13 +13,15 @@ import numpy as np
 
 from sparseopt.judging.scaling import ScaledArray
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
-from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, Rounded, RoundedSums
+from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, OutOfRange, Rounded, RoundedSums
 
 NUMBER = np.dtype([("m", np.float64), ("e", np.int64)])
 """``m * 2**e`` with m in [1/2, 1), or zero."""
 
 _LOW = -(1 << 50)
 """Exponent of zero."""
+_MOST = 1 << 48
+"""Largest exponent: of a product twice as large, which still lies above that of zero."""
 _CHUNK = 1 << 16
 
 
@@ -29,6 +31,8 @@ def numbers(m: np.ndarray, e: np.ndarray | int) -> np.ndarray:
     result = np.empty(mantissa.shape, NUMBER)
     result["m"] = mantissa
     result["e"] = np.where(mantissa > 0, shift + np.asarray(e, dtype=np.int64), _LOW)
+    if (np.abs(result["e"]) > _MOST).any(where=mantissa > 0):
+        raise OutOfRange(f"numbers beyond 2^{_MOST}, or its inverse")
     return result
 
 

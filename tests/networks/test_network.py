@@ -184,3 +184,16 @@ def test_nodes_of_files_made_before_there_were_layouts() -> None:
     assert (old.name, old.inputs, old.layouts) == ("a", ("x",), {})
     with pytest.raises(so.ProblemError, match="unexpected keyword"):
         so.from_json(text.replace('"layouts"', '"layout"'))
+
+
+def test_rationals_of_numpy_become_those_of_python() -> None:
+    """Fractions of NumPy's integers, which wrap around, come from loops over integer arrays."""
+    weight = np.array([[Fraction(v) for v in np.array([2**62, -(2**62)])]], dtype=object)
+    assert type(weight[0, 0].numerator) is np.int64
+    kept = Dense(weight).weight
+    assert all(type(v.numerator) is int is type(v.denominator) for v in kept.ravel())
+    assert (kept[0] == [2**62, -(2**62)]).all()
+    net = chain((2,), Dense(weight))
+    other = net.with_parameters({"0:Dense.weight": -weight})
+    answer = so.solve(so.OutputChange(net, other, [-1, -1], [1, 1])).answer
+    assert answer.lower[0] <= -(2**64) < 2**64 <= answer.upper[0]

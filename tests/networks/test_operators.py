@@ -10,12 +10,12 @@ import pytest
 import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense, Neuron, Scale
-from sparseopt.networks.network import Network
+from sparseopt.networks.network import Network, chain
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
 from sparseopt.networks.semiring import LARGEST, LOG
-from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
+from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, RankPool, Resample
 from sparseopt.tools.reading.window_cells import (
     adaptive_positions,
     average_map,
@@ -259,3 +259,50 @@ def test_shapes_that_do_not_fit_are_refused(name: str) -> None:
 def test_bad_fields_are_refused(build: object, words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         build()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("made", [Conv, ConvTranspose])
+def test_places_of_cells_stay_within_integers(made: type) -> None:
+    weight, most = np.ones((1, 1, 2)), 1 << 28
+    for fields in (
+        {"stride": (most + 1,)},
+        {"stride": (0,)},
+        {"dilation": (2**62,)},
+        {"padding": ((0, 2**64),)},
+        {"padding": ((-most - 1, 0),)},
+    ):
+        with pytest.raises(so.ProblemError, match=str(most)):
+            made(weight, **fields)
+    made(weight, None, (most,), ((most, -most),), (most,))
+
+
+def test_padding_crops_no_more_than_there_is() -> None:
+    kernel = np.ones((1, 1, 1))
+    for pad in ((5, -5), (-4, 9), (-2, -2)):
+        with pytest.raises(so.ProblemError, match="crops more than there is"):
+            Conv(kernel, None, (), (pad,)).shape([(1, 3)])
+    for pad in ((3, -3), (-3, 4), (-1, -1)):
+        op = Conv(kernel, None, (), (pad,))
+        assert op.run([np.ones((1, 1, 3))]).shape[1:] == op.shape([(1, 3)])
+
+
+def test_ranks_are_whole_numbers() -> None:
+    for made in (lambda: RankPool(0, 1.5), lambda: Neuron(np.ones(3), None, "pool", 1.5)):  # type: ignore[arg-type]
+        with pytest.raises(so.ProblemError, match=r"rank must be a positive integer, got 1\.5"):
+            made()
+
+
+def test_windows_are_of_their_own_kind() -> None:
+    index = np.zeros((1, 1), dtype=int)
+    averages = AxisMap(0, index, np.ones((1, 1)), np.ones(1, dtype=int))
+    with pytest.raises(so.ProblemError, match="windows must be AxisWindow, got AxisMap"):
+        MaxPool((averages,))  # type: ignore[arg-type]
+    with pytest.raises(so.ProblemError, match="maps must be AxisMap, got AxisWindow"):
+        Resample((AxisWindow(0, index),))  # type: ignore[arg-type]
+
+
+def test_a_pool_counts_the_zeros_that_a_selection_makes() -> None:
+    network = chain((2,), Select(np.array([0, -1, 1])), RankPool(0, 1))
+    for x in ([-3, -2], [4, -2], [-1, 5]):
+        assert network.run([Fraction(v) for v in x]) == max(0, *x)
+        assert so.load_network(network.unroll()).run(x) == max(0, *x)

@@ -5,17 +5,21 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import mpmath
 import numpy as np
 import pytest
 from path_judging import rationals
 
+import sparseopt as so
+from sparseopt.networks.linear import Dense
+from sparseopt.networks.network import chain
+from sparseopt.pathnorm import wides
 from sparseopt.pathnorm.powers import Powers
+from sparseopt.pathnorm.rounded import OutOfRange
 
 
 @pytest.mark.parametrize("r", [0.01, 0.5, 1, 1.5, 2, 7, 300, math.inf])
 def test_norms_of_numbers_anywhere(r: float) -> None:
-    import mpmath
-
     mpmath.mp.dps = 60
     for values in (
         [1.0, 2.0, 3.0],
@@ -39,8 +43,6 @@ def test_norms_of_numbers_anywhere(r: float) -> None:
 
 @pytest.mark.parametrize("q", [0.3, 0.5, 2, 3, 1.7, 64])
 def test_roots(q: float) -> None:
-    import mpmath
-
     mpmath.mp.dps = 60
     numbers = [Fraction(3), Fraction(10) ** 700, Fraction(7, 10**900), Fraction(0)]
     found = Powers.of_fractions(numbers).root(q)
@@ -64,3 +66,29 @@ def test_errors_of_roots_and_norms_grow() -> None:
     assert (unknown.log10_error() == math.inf).all()
     assert (rough.log10_error() >= 1e-3 / math.log(10)).all()
     assert Powers.of(np.zeros(2), 0, 0.0).norm(2).array == 0
+
+
+def test_roots_that_underflow_have_no_bound() -> None:
+    one = Powers.of(np.ones(1), 0, 0.0)
+    assert one.root(0.001).error < 1e-9
+    assert one.root(0.001).log10()[0] == pytest.approx(0.0, abs=1e-9)
+    assert one.root(0.0009).error == math.inf
+
+
+def test_norms_over_paths_begin_at_a_thousandth() -> None:
+    network = chain((2,), Dense(np.array([[1.0, 1.3]])))
+    for q in (0.0005, 0.00099, -1, math.nan):
+        with pytest.raises(so.ProblemError, match=r"q is .*; it must be 0, at least 0.001 or inf"):
+            so.PathNorm(network, q)
+    true = (1 + mpmath.mpf(1.3) ** mpmath.mpf(0.001)) ** (1 / mpmath.mpf(0.001))
+    found = so.solve(so.PathNorm(network, 0.001)).answer
+    assert found.log10 == pytest.approx(float(mpmath.log10(true)), rel=1e-12)
+
+
+def test_exponents_that_reach_that_of_zero_are_refused() -> None:
+    for m, e in ((1.0, 1 << 49), (1.0, -(1 << 49)), (0.75, (1 << 48) + 1)):
+        with pytest.raises(OutOfRange, match="beyond"):
+            wides.numbers(np.array([m]), e)
+    small, zero = wides.numbers(np.array([1.0]), -(1 << 47)), wides.numbers(np.zeros(1), 5)
+    total = wides.Wides.SUMS.add(small, zero)
+    assert (total["m"], total["e"]) == (small["m"], small["e"])

@@ -23,6 +23,7 @@ import sparseopt as so
 from sparseopt.judging.rounding import float_above
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
+from sparseopt.networks.window import AxisMap, Resample
 from sparseopt.pathnorm import exact, lipschitz, plain
 from sparseopt.pathnorm.powers import Powers
 
@@ -45,6 +46,21 @@ def bounds() -> dict[str, Any]:
     return found
 
 
+def bounds_of_0() -> Iterator[Named]:
+    """Yield bounds of 0 of a network of slope 1/2: backwards, the maps act in reverse order, and
+    what the small weights of the second make underflows before the first lifts it."""
+    maps = (
+        AxisMap(0, np.array([[0], [1]]), np.full((2, 1), 2.0**299), np.ones(2, int)),
+        AxisMap(1, np.array([[0], [1]]), np.array([[1.0], [2.0**-500]]), np.ones(2, int)),
+    )
+    first, last = np.array([[0.0, 0.0], [0.0, 2.0**900]]), np.array([[0.0, 1.0], [0.0, 2.0**-700]])
+    network = chain((2, 2), Scale(first), Resample(maps), Scale(last))
+    for p_in, p_out, method in ((2, 1, "columns"), (1, 2, "columns"), (2, 3, "table")):
+        problem = so.LipschitzBound(network, p_in, p_out)
+        answer = lipschitz.LipschitzValue(0.0, -INF, p_in, p_out, method)
+        yield f"bound-0-{method}-{p_in}-{p_out}", lipschitz.LipschitzCertificate(problem, answer)
+
+
 def forged_bounds() -> Iterator[Named]:
     """Yield Lipschitz bounds with one fault each."""
     for name, good in bounds().items():
@@ -57,6 +73,7 @@ def forged_bounds() -> Iterator[Named]:
         yield f"{name}-value-far-up", changed(good, value=answer.value * 2)
         yield f"{name}-log10-far-up", changed(good, log10=answer.log10 + 1.0)
         yield f"{name}-log10-nan", changed(good, log10=math.nan)
+    yield from bounds_of_0()
     network = chain((2,), Dense(np.array([[1.0, 1.0], [1.0, 1.0]])))
     yield from bounds_by_wrong_methods(network)
     spectral = by_spectrum(so.LipschitzBound(network, 2, 2), 2.0, np.ones(2))

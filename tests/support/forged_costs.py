@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from path_networks import (
 import sparseopt as so
 from sparseopt.judging.rounding import below
 from sparseopt.networks.convolution import Conv
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.pathnorm import contractions, path_cost as pathcost, plain
@@ -102,6 +103,22 @@ def honest_costs() -> Iterator[Named]:
     yield "cost-with-an-unused-layer", so.PathCostCertificate(unused, only)
 
 
+def lifted_cost() -> Any:
+    """Return a certificate with a share that is right if 2^-1074 is put for a product below it."""
+    a, b, w = 1.21 * 2.0**-600, 1.2 * 2.0**-472, 2.0**299
+    hidden = Dense(np.array([[0, w], [w, w]])), Scale(np.array([1.0, b]))
+    network = chain((2,), Scale(np.array([1.0, a])), *hidden, Dense(np.ones((1, 2))))
+    up, down, both = (
+        Fraction(w) * p for p in (Fraction(a), Fraction(b), Fraction(a) * Fraction(b))
+    )
+    total = up + down + both
+    stored = Fraction(w) / 2**1074
+    first = np.array([[0.0, float(up / total)], [float(down / total), float(stored / total)]])
+    last = np.array([[float(up / total), float((down + both) / total)]])
+    shares = so.PathCosts({"1:Dense.weight": first, "3:Dense.weight": last})
+    return so.PathCostCertificate(so.PathCost(network), shares)
+
+
 def forged_costs() -> Iterator[Named]:
     """Yield path costs with one fault each."""
     for name, good in costs().items():
@@ -133,6 +150,7 @@ def forged_costs() -> Iterator[Named]:
         yield f"cost-{name}-tolerance-nan", changed(good, tolerance=math.nan)
         half = {k: 0.7 * v for k, v in shares.items()}
         yield f"cost-{name}-30-percent-off-and-said", changed(good, shares=half, tolerance=0.5)
+    yield "cost-of-denormal-numbers-that-a-weight-lifts", lifted_cost()
     ones = so.PathCost(chain((2,), Dense(np.ones((2, 2)))))
     right = so.PathCosts({"0:Dense.weight": np.full((2, 2), 0.25)})
     fine = dataclasses.replace(right, tolerance=1e-17)

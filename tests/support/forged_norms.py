@@ -29,6 +29,7 @@ from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input
+from sparseopt.networks.window import AxisMap, Resample
 from sparseopt.pathnorm import exact, plain
 from sparseopt.pathnorm.biases import biases
 from sparseopt.pathnorm.powers import Powers
@@ -49,8 +50,33 @@ def forged_norms() -> Iterator[Named]:
         for fault, certificate in faults_of_a_norm(good).items():
             yield f"norm-{name}-{fault}", certificate
     yield from norms_of_other_questions()
+    yield from norms_beyond_floats()
     yield from exact_norms()
     yield from counts()
+
+
+def norms_beyond_floats() -> Iterator[Named]:
+    """Yield norms said to be 0 where powers leave the range of their exponents, or are lost."""
+    lost = np.array([[2.0**-1074, 0.0]])
+    for q in (2.0**40, 2.0**41 + 0.5, 2.0**51, 1e18):
+        yield f"norm-0-beside-zero-{q:g}", of(so.PathNorm(chain((2,), Dense(lost)), q), 0.0, [-INF])
+    one = (Dense(np.array([[2.0**-1040, 0.0]])), *(Dense(np.array([[2.0**520]])),) * 2)
+    yield "norm-0-on-the-way-to-1", of(so.PathNorm(chain((2,), *one), 2.0**40), 0.0, [-INF])
+    tiny = so.PathNorm(chain((1,), Dense(np.ones((1, 1)))), 1.0)
+    object.__setattr__(tiny, "q", 0.0005)
+    yield "norm-0-by-a-root-that-underflows", of(tiny, 0.0, [-INF])
+    # Between the two maps numbers are denormal; the second one lifts them again.
+    a, b = 1.21 * 2.0**-699, 1.2 * 2.0**-373
+    maps = (
+        AxisMap(0, np.array([[0], [1], [1]]), np.array([[b], [1.0], [b]]), np.ones(3, int)),
+        AxisMap(1, np.array([[0]]), np.array([[2.0**299]]), np.ones(1, int)),
+    )
+    ends = Scale(np.array([[1.0], [a]])), Scale(np.array([[0.0], [0.0], [2.0**700]]))
+    network = chain((2, 1), ends[0], Resample(maps), ends[1])
+    exactly = Fraction(a) * Fraction(b) * 2**999
+    found = float(exactly * Fraction(983, 1000))
+    wrong = of(so.PathNorm(network, 0.999), found, [[[-INF]] * 2 + [[math.log10(found)]]])
+    yield "norm-of-denormal-numbers-between-maps", wrong
 
 
 def faults_of_a_norm(good: Any) -> dict[str, Any]:

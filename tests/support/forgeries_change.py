@@ -287,15 +287,21 @@ def averaged(weight: float, *factors: Any) -> Network:
         for i, row in enumerate(rows)
     ]
     dense = Dense(np.array([[weight]]))
-    return chain((1,), dense, Reshape((1, 1)), Resample(tuple(maps)))
+    return chain((1,), dense, Reshape((1,) * len(maps)), Resample(tuple(maps)))
 
 
 def forged_averages() -> Pairs:
     """Yield the claim that nothing changes where a small average is enlarged by the next."""
     nothing = so.OutputChangeValue.of(np.zeros(1), np.zeros(1))
     line = "averages along several axes with weights above"
-    for name, last in {"a large weight": 2.0**50 * (1 + 2.0**-50), "two": [2.0**50] * 2}.items():
-        nets = [averaged(weight, 1e-300, last) for weight in (1e-100, 2e-100)]
+    large = {
+        "a large weight": [2.0**50 * (1 + 2.0**-50)],
+        "two": [[2.0**50] * 2],
+        "two maps": [2.0**25, 2.0**25 * (1 + 2.0**-50)],
+        "a large map between small ones": [2.0**-60, 2.0**51, 2.0**-60],
+    }
+    for name, last in large.items():
+        nets = [averaged(weight, 1e-300, *last) for weight in (1e-100, 2e-100)]
 
         def asked(nets: Any = nets) -> Any:
             question = so.OutputChange(*nets, 1, 1)

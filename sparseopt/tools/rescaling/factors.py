@@ -11,6 +11,7 @@ import numpy as np
 
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
+from sparseopt.judging.exact import of_python
 from sparseopt.networks.network import Network
 from sparseopt.networks.parameters import cast
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
@@ -193,7 +194,7 @@ def _as_factors(value: Any, name: str) -> np.ndarray:
     if array.dtype == object:
         if not all(isinstance(v, int | Fraction) and v > 0 for v in array.ravel()):
             raise ProblemError(f"{name} must hold positive floats, or positive Fractions")
-        return array
+        return np.array([*map(of_python, array.ravel())], dtype=object).reshape(array.shape)
     if array.size == 0:
         return array.astype(np.float64)
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all() or array.min() <= 0:
