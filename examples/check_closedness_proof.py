@@ -2374,10 +2374,10 @@ def judge(value: Typed, certificate: Any) -> bool:
 
 def accurate(value: Typed) -> None:
     """Check the tolerance of a solution, S5."""
-    tolerance, answer, accuracy = value.fields.get("tolerance"), value["answer"], 0.0
+    tolerance, answer, accuracy = value.fields.get("tolerance"), value["answer"], Fraction(0)
     if answer.kind == "ClosedSupport":
         far = answer["changes"] if answer["cost"] is None else answer["cost"]
-        accuracy = float(Fraction(max(0, far - answer["lower_bound"])) / far) if far else 0.0
+        accuracy = Fraction(max(0, far - answer["lower_bound"])) / far if far else Fraction(0)
     need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
 
 

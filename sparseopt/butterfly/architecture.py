@@ -46,6 +46,9 @@ class Architecture:
 
     patterns: tuple[KroneckerPattern, ...]
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("no class is derived from Architecture: results are kept by its equality")
+
     def __init__(self, patterns: Patterns) -> None:
         # An iterator is not a value of a file: there a text, a map or an object is not a sequence.
         if not isinstance(patterns, list | tuple | np.ndarray | Iterator | Architecture):

@@ -102,8 +102,9 @@ def tiles(reader: Reader, grid: Grid) -> Iterator[tuple[int, Ranges, np.ndarray]
     if isinstance(reader.target, Stored):
         for i, box, held in boxes(reader.target, grid, whole=False):
             for ranges in _tile_ranges(held):
-                own = tuple(map(within, box, ranges))
-                yield i, own, reader.double(held[ranges])
+                part, own = held[ranges], tuple(map(within, box, ranges))
+                ends = (a.start + size for a, size in zip(own, part.shape, strict=True))
+                yield i, tuple(map(slice, (a.start for a in own), ends)), reader.double(part)
         return
     for i, span, part in _column_pieces(reader, grid):
         yield i, (_ALL, _ALL, _ALL, span, _ALL), part

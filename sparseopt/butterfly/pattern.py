@@ -47,6 +47,9 @@ class KroneckerPattern:
     c: int
     d: int
 
+    def __init_subclass__(cls) -> None:
+        raise TypeError("no class is derived from KroneckerPattern: results are kept by equality")
+
     def __post_init__(self) -> None:
         for name in "abcd":
             value = getattr(self, name)

@@ -328,9 +328,8 @@ class ButterflyFactorization(Problem[Product, Any], Generic[Product]):
         """
         reduced = self.architecture.reduced()
         reader = Reader(self.target, self.exponent)
-        outside, room = outside_norm(reader, Grid.of(reduced, 0)), reader.room()
-        if outside.value or room:
-            outside = Figure(outside.value, outside.room + room, self.exponent)
+        found, room = outside_norm(reader, Grid.of(reduced, 0)), reader.room()
+        outside = Figure(found.value, found.room + room, self.exponent)
         cuts = range(1, len(reduced))
         return outside, *(split_figure(reader, reduced, cut) for cut in cuts)
 

@@ -15,6 +15,7 @@ from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.pattern import KroneckerPattern
 from sparseopt.butterfly.splitting import merge_all, permute
 from sparseopt.interface.arrays import (
+    as_array,
     as_count,
     beside,
     library_of,
@@ -22,7 +23,6 @@ from sparseopt.interface.arrays import (
     read_only,
     require_finite,
     require_finite_beside,
-    unmasked,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -446,7 +446,7 @@ def _is_elsewhere(factor: Any) -> bool:
 def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
     """Return the values of a factor, checked against its pattern."""
     elsewhere = not isinstance(factor, np.ndarray) and _is_elsewhere(factor)
-    values: Any = factor if elsewhere else np.asarray(unmasked(factor, name))
+    values: Any = factor if elsewhere else as_array(factor, name)
     if tuple(values.shape) != pattern.values_shape:
         raise ProblemError(
             f"{name} has shape {tuple(values.shape)}; its pattern {tuple(pattern)} needs values "

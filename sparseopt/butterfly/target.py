@@ -11,7 +11,7 @@ import scipy.sparse
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.butterfly.stored import Stored
 from sparseopt.interface.arrays import (
-    no_array,
+    as_array,
     on_device,
     read_only,
     require_finite,
@@ -80,10 +80,7 @@ def accept_target(value: Any) -> Any:
 
 def _accept_array(value: Any) -> np.ndarray:
     value = unmasked(value, "target")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise no_array("target", error) from error
+    array = as_array(value, "target")
     if array.dtype.kind == "O":
         raise ProblemError(
             f"target holds Python objects (dtype object); {_WANTED}, for example "

@@ -22,6 +22,7 @@ from sparseopt.interface.printing import raised, short
 from sparseopt.interface.report import Report, Skipped
 from sparseopt.interface.verdict import Accepted, Refused
 from sparseopt.judging.check import judgement
+from sparseopt.judging.finding_rules import agrees
 
 
 def _describe(subject: Any) -> str:
@@ -141,9 +142,10 @@ def _gate(finding: Finding, item: _Ready) -> Finding:
     if finding.certificate is None:
         return finding
     check = judgement(finding.certificate)
-    if check.ok:
+    if check.ok and agrees(finding):
         return finding
-    message = f"the certificate of {finding.rule} was refused: {check.details[-1]}"
+    why = "it proves something else" if check.ok else check.details[-1]
+    message = f"the certificate of {finding.rule} was refused: {why}"
     remedy = f"do not rely on it; {item.tell}"
     return Finding("certificate-refused", Severity.PROBLEM, finding.where, message, remedy=remedy)
 

@@ -132,7 +132,8 @@ def _problems(file: str, subject: Any) -> dict[str, so.Closedness]:
     pairs = [pair for pair in consecutive_linear_pairs(subject) if pair.is_sparse]
     if not pairs:
         raise so.ProblemError(
-            f"{file!r} has no two consecutive linear layers, one of them with zeros; prune it first"
+            f"{file!r} has no two consecutive linear layers of which one has zeros: without zeros "
+            "there is nothing to decide, dense layers are closed"
         )
     return {
         f"{pair.first.name} -> {pair.second.name}": so.Closedness(list(pair.supports))

@@ -299,7 +299,8 @@ class ClosedSupportCertificate(Certificate):
         answer = self.answer
         if not answer.distance:
             return 0.0
-        return float(max(0, answer.distance - answer.lower_bound) / Fraction(answer.distance))
+        more = max(Fraction(0), answer.distance - Fraction(answer.lower_bound))
+        return float_above(more / answer.distance)
 
     def check(self, steps: Steps) -> None:
         """Check the changes, the proof of closedness, and the lower bound."""

@@ -345,7 +345,10 @@ def _unit(structure: Structure, family: Family) -> int:
 
 def _layer_name(structure: Structure, family: Family) -> str:
     position = int(structure.wires.layer_of[_unit(structure, family)])
-    return "the input" if position < 0 else repr(structure.wires.layers[position].name)
+    name = "" if position < 0 else structure.wires.layers[position].name
+    # A name is the file's: in a claim it is quoted, and short.
+    shown = repr(name) if len(name) <= 80 else f"{name[:40]!r}... (layer {position})"
+    return "the input" if position < 0 else shown
 
 
 def _words(structure: Structure, kind: str, layer: str, group: list[Family]) -> str:

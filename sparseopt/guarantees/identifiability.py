@@ -15,7 +15,7 @@ from sparseopt.guarantees.orbit import Scales, scales
 from sparseopt.guarantees.parameters import Parameters, free_masks, parameters
 from sparseopt.guarantees.patterns import Pattern, pattern
 from sparseopt.guarantees.wires import Wires, wires
-from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
@@ -248,10 +248,7 @@ def _samples(value: Any, shape: tuple[int, ...]) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     value = unmasked(value, "inputs")
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ProblemError(f"inputs are ragged: their sizes differ ({error})") from error
+    array = as_array(value, "inputs")
     if array.dtype.kind in "biu":
         array = to_double(array, "inputs")
     if array.dtype not in (np.float32, np.float64):

@@ -14,7 +14,13 @@ from sparseopt.guarantees.boxes import Box, Values, bends, bent, straight
 from sparseopt.guarantees.layers import Layer, bare, layers, require_known
 from sparseopt.guarantees.path_metric import path_metric
 from sparseopt.guarantees.substitution import Substitution
-from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import (
+    as_array,
+    as_figure,
+    read_only,
+    require_finite,
+    to_double,
+)
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -41,7 +47,7 @@ METHODS = ("path_metric", "signed_intervals", "substitution")
 
 def _bounds(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
     """Return bounds in float64 and a shape; a number stands for as many."""
-    array = np.asarray(unmasked(value, name))
+    array = as_array(value, name)
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8 or array.dtype == np.float16:
         raise ProblemError(f"{name} has dtype {array.dtype}; convert it to float32 or float64")
     if array.shape not in ((), shape):
@@ -114,7 +120,7 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
         if len(wrong):
             place = tuple(wrong[0].tolist())
             raise ProblemError(
-                f"lower is {self.lower[place]!r} and upper is {self.upper[place]!r} at entry "
+                f"lower is {self.lower[place]} and upper is {self.upper[place]} at entry "
                 f"{place}; a box needs lower <= upper"
             )
 

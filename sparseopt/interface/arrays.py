@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cmath
 import math
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol
@@ -27,6 +28,8 @@ class SparseMatrix(Protocol):
 
 
 _LARGEST_INTEGER = 2**63 - 1
+_EXACT = 2.0**53
+"""Integers below are floats."""
 _FEW = 1 << 12
 _FINITE_CHUNK = 1 << 20
 NUMBERS = int | float | np.integer | np.floating
@@ -65,6 +68,36 @@ def require_finite_beside(array: Any, name: str) -> None:
     """Refuse NaN and infinity in an array on a device; it is copied only to name the entry."""
     if not bool((array - array == 0).all()):
         require_finite(array.get(), name)
+
+
+def as_array(value: Any, name: str) -> np.ndarray:
+    """Return `numpy.asarray` of a value, without rounding: it makes floats of large integers where
+    a list holds a float, or integers of both signs beyond those of 64 bits.
+
+    Raises
+    ------
+    ProblemError
+        What NumPy makes no array of, a mask, or an integer that float64 does not hold, by entry.
+    """
+    return value if type(value) is np.ndarray else _as_new_array(unmasked(value, name), name)
+
+
+def _as_new_array(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, str | os.PathLike):
+        raise ProblemError(f"{name} is {short(str(value))}, no array; load a file first")
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise no_array(name, error) from error
+    mixed = isinstance(value, list | tuple) and array.dtype.kind in "fc"
+    if mixed and np.abs(array).max(initial=0) >= _EXACT:
+        for place, number in np.ndenumerate(np.asarray(value, dtype=object)):
+            if isinstance(number, int | np.integer) and int(number) != float(number):
+                raise ProblemError(
+                    f"{name} holds {short(number)} at entry {place}, which float64 does not; pass "
+                    "float64 numbers"
+                )
+    return array
 
 
 def unmasked(value: Any, name: str) -> Any:

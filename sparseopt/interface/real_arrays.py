@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import no_array, read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import (
+    as_array,
+    read_only,
+    require_finite,
+    to_double,
+    unmasked,
+)
 from sparseopt.interface.errors import ProblemError
 
 _WORDS = {1: "a vector", 2: "a matrix"}
@@ -33,10 +39,7 @@ def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -
     value = unmasked(value, name)
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise no_array(name, error) from error
+    array = as_array(value, name)
     if array.dtype.kind == "c" and not complex_too:
         raise ProblemError(f"{name} is complex; only real numbers are taken here")
     if array.dtype.kind not in "biufc" or array.real.dtype.itemsize > 8:

@@ -16,6 +16,7 @@ from sparseopt.interface.printing import printable
 from sparseopt.interface.seams import drawn, notebook_page, render_page, table_of_findings
 from sparseopt.interface.whole_file import write_whole
 from sparseopt.judging.check import remembered
+from sparseopt.judging.finding_rules import agrees
 from sparseopt.judging.serialization import from_json, to_json
 
 
@@ -103,8 +104,8 @@ class Report:
         words = [
             f"{counts[s]} {s.value}{'s' * (s in several)}" for s in reversed(Severity) if counts[s]
         ]
-        proofs = [f.certificate for f in self.findings if f.certificate is not None]
-        checked = sum(bool(remembered(certificate)) for certificate in proofs)
+        proofs = [f for f in self.findings if f.certificate is not None]
+        checked = sum(bool(remembered(f.certificate)) and agrees(f) for f in proofs)
         proved = "no certificates"
         if proofs:
             how = f"{'all ' * (len(proofs) > 1)}checked by the core"

@@ -144,7 +144,8 @@ class Solution(Generic[Answer, Proof]):
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)
         lines = [printable(self.problem.describe(), 2000)]
-        judged = remembered(cast(Certificate | None, self.certificate))
+        certificate = cast(Certificate | None, self.certificate)
+        judged = remembered(certificate, self.problem, self.answer)
         if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
             lines.append(f"answer (not checked here): {answer}")
             lines.append(f"status: {self.status.name}{by}, says the file; so.verify checks it")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import short
 
@@ -184,10 +184,7 @@ def _require_partition(entries: np.ndarray, owners: np.ndarray) -> None:
 
 def as_weights(weights: Any, count: int | None = None, name: str = "weights") -> np.ndarray:
     """Return weights as float64: finite, not negative, `count` of them if that is given."""
-    try:
-        array = np.asarray(unmasked(weights, name))
-    except ValueError as error:
-        raise ProblemError(f"{name} must be a list of numbers ({error})") from error
+    array = as_array(weights, name)
     if array.dtype.kind not in "iuf" or array.ndim != 1 or count not in (None, len(array)):
         wanted = "a vector of" if count is None else str(count)
         each = "row" if name == "sample_weights" else "group" if count else "column"

@@ -168,7 +168,7 @@ class BallCertificate(GapCertificate):
 
     @property
     def _floor(self) -> float:
-        return UNIT * objective_at_zero(self.problem.target)
+        return below(UNIT * objective_at_zero(self.problem.target), 2)
 
     @property
     def claim(self) -> str:

@@ -183,6 +183,15 @@ class Fit:
             off = above(off + above(inexact, len(support)), 2)
         return found, self.room * off
 
+    def largest_norm(self) -> float:
+        """Return a lower bound of the norm of the largest column, scaled."""
+        design, largest = self.scaled.design, int(np.argmax(self.norms))
+        if not (isinstance(design, ColumnOperator) and design.is_streamed):
+            return float(self.norms[largest]) * (1.0 - 2.0**-20)  # a bound a little above it
+        found, off = self.residual(np.eye(1, len(self.norms), largest)[0])
+        column = self.target - found
+        return norm_within(column, off + UNIT * above(norm_within(column)[1], 2))[0]
+
     def correlations(
         self, w: np.ndarray, columns: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, read_only, require_finite, to_double
+from sparseopt.interface.arrays import as_array, as_figure, read_only, require_finite, to_double
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.coefficients import Coefficients
@@ -33,7 +33,7 @@ class Bracket:
     dual : float
         The least objective is not below it.
     gap : float
-        The first exceeds the second by at most this.
+        The objective exceeds the least one by at most this.
     """
 
     primal: float
@@ -53,7 +53,7 @@ class Bracket:
 
 def number_vector(value: Any, name: str, or_two_rows: bool = False) -> np.ndarray:
     """Return a finite read-only vector of float64 or complex128; or two rows, where allowed."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     is_vector = array.ndim == 1 or (or_two_rows and array.ndim == 2 and len(array) == 2)
     if not is_vector or array.dtype.kind not in "iufc":
         raise ProblemError(f"{name} must be a vector of numbers, got shape {array.shape}")
@@ -93,7 +93,8 @@ class GapCertificate(Certificate):
     dual : float
         No admissible vector has a smaller objective than this.
     gap : float
-        An upper bound of the difference of the two, found without cancellation.
+        The objective exceeds the least one by at most this; found without cancellation, and so
+        it may be less than `primal` minus `dual`.
     """
 
     problem: Any

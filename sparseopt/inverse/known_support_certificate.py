@@ -250,7 +250,7 @@ class KnownSupportCertificate(Certificate):
         An objective below 2^-53 times that of x = 0 counts as that, as for a
         `DualityGapCertificate`.
         """
-        floor = UNIT * objective_at_zero(self.problem.target)
+        floor = below(UNIT * objective_at_zero(self.problem.target), 2)
         gap = over(self.gap, max(self.dual, floor))
         if not self.answer.rank_deficient:  # the minimiser is unique
             return gap
@@ -273,9 +273,8 @@ class KnownSupportCertificate(Certificate):
         if self.distance == 0.0:
             return 0.0
         fit = Fit(self.problem.system, 1.0, self.problem.support)
-        largest = float(fit.norms.max()) * (1.0 - 2.0**-20)  # its bound is a little above it
         unit = fit.unit - fit.unknown_unit
-        return over(self.distance, ScaledArray(largest, unit).below())
+        return over(self.distance, ScaledArray(fit.largest_norm(), unit).below())
 
     @property
     def claim(self) -> str:

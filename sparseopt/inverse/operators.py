@@ -252,10 +252,15 @@ class ColumnOperator:
         """The largest entry; of a product of factors a bound of it, no column of which is read."""
         return float(self._size_bounds.max()) if self.is_product else self._measured[1]
 
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it is a product of factors too large to measure its columns."""
+        return self.is_product and math.prod(self.shape) > _STREAMED
+
     def norm_bounds(self, weights: np.ndarray | None) -> np.ndarray:
         """Return upper bounds of the columns' norms, each row by its weight."""
         share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)
-        if self.is_product and math.prod(self.shape) > _STREAMED:
+        if self.is_streamed:
             return (self._size_bounds + self._lost) * share
         rows = self.shape[0]
         found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * self._lost

@@ -17,8 +17,8 @@ from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.interface.arrays import (
     MatrixLike,
+    as_array,
     bad_entries,
-    no_array,
     read_only,
     require_finite,
     to_double,
@@ -76,10 +76,7 @@ def _as_numbers(value: Any, name: str) -> np.ndarray:
     value = unmasked(value, name)
     if hasattr(value, "detach"):
         value = value.detach().cpu().resolve_conj().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise no_array(name, error) from error
+    array = as_array(value, name)
     _require_numbers(array.dtype, name)
     return array if array.dtype.kind in "fc" else to_double(array, name)
 

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, read_only, unmasked
+from sparseopt.interface.arrays import MatrixLike, as_array, read_only, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable, short
@@ -210,14 +210,6 @@ class RecoveryGuarantee(Problem[RecoveryVerdict, Any]):
         return RecoveryVerdict("unknown", f"{self.method}: nothing is proved: " + "; ".join(tried))
 
 
-def _as_array(design: Any) -> Any:
-    """Return nested lists as an array; ragged ones as they are, to be refused by name."""
-    try:
-        return np.asarray(design)
-    except ValueError:
-        return design
-
-
 def _taken(design: Any) -> tuple[Any, DesignColumns]:
     """Return a design as it is kept, and its columns."""
     if scipy.sparse.issparse(design) or hasattr(design, "matvec"):
@@ -230,7 +222,7 @@ def _taken(design: Any) -> tuple[Any, DesignColumns]:
         form = (system.shape, system.is_complex)
         return system.design, DesignColumns(known or system.design, *form)
     if isinstance(design, list | tuple):
-        design = _as_array(design)
+        design = as_array(design, "design")
     if getattr(getattr(design, "dtype", None), "is_complex", False):  # a torch tensor
         design = design.detach().cpu().resolve_conj().numpy()
     is_complex = getattr(getattr(design, "dtype", None), "kind", "") == "c"
@@ -287,7 +279,7 @@ def _as_columns(value: Any, columns: int) -> list[int]:
 
 
 def _as_signs(value: Any, count: int, is_complex: bool) -> list[Any]:
-    array = np.asarray(unmasked(value, "signs"))
+    array = as_array(value, "signs")
     kinds = "iufc" if is_complex else "iuf"
     if array.shape != (count,) or array.dtype.kind not in kinds:
         words = "numbers of modulus 1" if is_complex else "numbers +1 or -1"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_figure, read_only
+from sparseopt.interface.arrays import as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -154,7 +154,7 @@ class OptimalRescaling(Problem[Scalings, "RescalingCertificate"]):
 
 def _as_table(value: Any, name: str) -> np.ndarray:
     """Return a vector or matrix of real numbers."""
-    array = value if isinstance(value, np.ndarray) else np.asarray(value)
+    array = value if isinstance(value, np.ndarray) else as_array(value, name)
     return as_real(array, name, 2 if array.ndim == 2 else 1)
 
 

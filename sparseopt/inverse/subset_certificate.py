@@ -173,7 +173,7 @@ class SubsetCertificate(Certificate):
     @property
     def accuracy(self) -> float:
         """The gap over the least objective, or over one as good as zero if that is more."""
-        floor = UNIT * objective_at_zero(self.problem.target)
+        floor = below(UNIT * objective_at_zero(self.problem.target), 2)
         return over(self.gap, max(self.dual, floor))
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -37,12 +36,15 @@ def check_certificate(
     steps = Steps(outsiders)
     claim = "a certificate of some problem"
     try:
+        forget_derived((certificate, problem, answer))
         asked: Any = problem if problem is not None else getattr(certificate, "problem", None)
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
         claim = f"a certificate of {asked.describe()}"
+        # Not what a problem class inherits, nor lists again: whoever derives one could change the
+        # question.
+        listed = [type(certificate) in vars(c).get("certificates", ()) for c in type(asked).__mro__]
         steps.require(
-            # Not what a problem class inherits: whoever derives one could change the question.
-            type(certificate) in vars(type(asked)).get("certificates", ()),
+            listed[0] and not any(listed[1:]),
             f"the certificate's class is one of those that {type(asked).__name__} lists",
             type(certificate).__name__,
         )
@@ -53,7 +55,6 @@ def check_certificate(
             steps.require(
                 same_content(certificate.answer, answer), "the certificate is of this answer"
             )
-        forget_derived(certificate)
         # Looked up on the class: an instance cannot bring its own judge.
         type(certificate).check(certificate, steps)
         claim = str(type(certificate).claim.fget(certificate))  # type: ignore[attr-defined]
@@ -75,9 +76,7 @@ def forget_derived(value: Any) -> None:
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
     Numbers, texts and arrays of derived classes, which can answer as they like, are refused.
     """
-    if isinstance(value, dict):
-        value = list(value.values())
-    elif not isinstance(value, list | tuple):
+    if not isinstance(value, dict | list | tuple):
         names = _field_names(type(value))  # type: ignore[arg-type]
         if names is None:
             return
@@ -85,16 +84,17 @@ def forget_derived(value: Any) -> None:
             if hasattr(type(value), name):
                 value.__dict__.pop(name, None)
         value = [getattr(value, name, None) for name in names]
-    for item in value:
+    for item in value.values() if isinstance(value, dict) else value:
         if type(item) not in _PLAIN:
-            if isinstance(item, _BASIC) and not isinstance(item, np.generic | Enum):
-                raise TypeError(f"a {type(item).__name__} may calculate otherwise than its base")
+            if isinstance(item, _BASIC) and type(item) not in _SCALARS:
+                raise TypeError(f"a {type(item).__name__} may answer otherwise than its base")
             forget_derived(item)
 
 
 # Nothing hides an attribute of these, and there are many of them.
 _PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray, Fraction))
 _BASIC = int, float, complex, str, np.ndarray, Fraction
+_SCALARS = frozenset(np.sctypeDict.values())
 
 
 @lru_cache(maxsize=512)
@@ -114,9 +114,16 @@ def remember(certificate: Certificate, check: Check) -> None:
     _judged[certificate] = check
 
 
-def remembered(certificate: Certificate | None) -> Check | None:
-    """Return the judgement of a certificate made in this process, None if there is none."""
-    return None if certificate is None else _judged.get(certificate)
+def remembered(
+    certificate: Certificate | None, problem: Problem | None = None, answer: Any = None
+) -> Check | None:
+    """Return the judgement of a certificate made in this process, None if there is none; with
+    `problem`, also none if it speaks of another problem or answer."""
+    found = None if certificate is None else _judged.get(certificate)
+    if found is None or certificate is None or problem is None:
+        return found
+    same = same_content(certificate.problem, problem) and same_content(certificate.answer, answer)
+    return found if same else None
 
 
 def judgement(certificate: Certificate) -> Check:

@@ -120,7 +120,7 @@ class Rational(Form):
             raise refusal(place, "an integer or a rational", value)
         if max(value.numerator.bit_length(), value.denominator.bit_length()) > MOST_BITS:
             raise refusal(place, f"a number of at most {MOST_BITS} bits", value)
-        return Fraction(value)
+        return Fraction(value.numerator, value.denominator)
 
     def read_each(self, parts: Sequence[Any], place: Place, depth: int) -> list[Fraction]:
         """Return the Fractions; large matrices hold few others than those that are kept."""

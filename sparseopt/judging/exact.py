@@ -22,6 +22,11 @@ def of_python(value: Any) -> Fraction:
     return Fraction(int(value.numerator), int(value.denominator))
 
 
+def is_exact(value: Any) -> bool:
+    """Whether a value is an int, or a Fraction of Python's integers."""
+    return isinstance(value, int | Fraction) and type(value.numerator + value.denominator) is int
+
+
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:
     """Bring rows of ints and Fractions to reduced echelon form over some columns, in place.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from math import inf
 from typing import Any
 
-from sparseopt.interface.certificate import Steps
+from sparseopt.interface.certificate import NOBODY, CheckFailed, Steps
 from sparseopt.interface.finding import Finding
 from sparseopt.interface.json_type import type_tag
 
@@ -27,6 +27,15 @@ RULES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Rule to the problem of its certificate, and what the certificate must hold for the rule to be
 true. A rule that is not listed, of a third party, says no more than its certificate's claim."""
+
+
+def agrees(finding: Finding) -> bool:
+    """Whether a finding's rule says what its certificate, once accepted, proves."""
+    try:
+        require_agreement(finding, Steps(NOBODY))
+    except CheckFailed:
+        return False
+    return True
 
 
 def require_agreement(finding: Finding, steps: Steps) -> None:

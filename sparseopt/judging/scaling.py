@@ -69,7 +69,7 @@ class ScaledArray(Generic[Entries]):
         """Return the least float that is not below the one number; NaN and infinity stay."""
         if self.exponent == 0 or not math.isfinite(self.array):
             return self.array
-        return float_above(Fraction(self.array) * Fraction(2) ** self.exponent)
+        return float_above(Fraction(self.array) * Fraction(2) ** int(self.exponent))
 
     def below(self: ScaledArray[float]) -> float:
         """Return the largest float that is not above the one number; NaN and infinity stay."""

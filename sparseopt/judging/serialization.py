@@ -132,7 +132,7 @@ class _Encoder:
         if isinstance(value, Enum):
             return {"$type": tag, "name": value.name}
         if hasattr(value, "to_fields"):
-            fields = value.to_fields()
+            fields = type(value).to_fields(value)  # an instance cannot bring its own
         else:
             fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value) if f.init}
         body: dict[str, Any] = {"$type": tag}

@@ -28,17 +28,16 @@ _MOST = 1 << 28
 """Largest stride, dilation and padding: places of cells stay far within int64."""
 
 
-def _per_axis(values: Sequence[int], count: int, name: str, least: int) -> tuple[int, ...]:
-    result = tuple(map(whole_number, values))
-    if len(result) != count or any(not least <= v <= _MOST for v in result):
-        raise ProblemError(
-            f"{name} must be {count} integers from {least} to {_MOST}, got {short(result)}"
-        )
+def _per_axis(values: Sequence[int], count: int, name: str) -> tuple[int, ...]:
+    result = tuple(map(whole_number, values or (1,) * count))
+    if len(result) != count or any(not 1 <= v <= _MOST for v in result):
+        wanted = f"{count} positive integers, each at most {_MOST}"
+        raise ProblemError(f"{name} must be {wanted}, got {short(result)}")
     return result
 
 
 def _check_padding(padding: Sequence[Sequence[int]], count: int) -> tuple[tuple[int, int], ...]:
-    pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding)
+    pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding or ((0, 0),) * count)
     if len(pairs) != count or any(abs(v) > _MOST for pair in pairs for v in pair):
         raise ProblemError(
             f"padding must give (before, after) for {count} axes, each at most {_MOST} in size, "
@@ -68,12 +67,9 @@ class _Convolution(Operator):
         spatial = self.weight.ndim - 2
         if spatial < 1:
             raise ProblemError(f"weight of shape {self.weight.shape} has no kernel axes")
-        stride = self.stride or (1,) * spatial
-        dilation = self.dilation or (1,) * spatial
-        padding = self.padding or ((0, 0),) * spatial
-        object.__setattr__(self, "stride", _per_axis(stride, spatial, "stride", 1))
-        object.__setattr__(self, "dilation", _per_axis(dilation, spatial, "dilation", 1))
-        object.__setattr__(self, "padding", _check_padding(padding, spatial))
+        for name in ("stride", "dilation"):
+            object.__setattr__(self, name, _per_axis(getattr(self, name), spatial, name))
+        object.__setattr__(self, "padding", _check_padding(self.padding, spatial))
         if self.groups < 1 or self.weight.shape[0] % self.groups:
             raise ProblemError(f"weight {self.weight.shape} does not split in {self.groups} groups")
         check_bias(self, outputs)
@@ -132,9 +128,6 @@ class Conv(_Convolution):
         """Return (outputs, *spatial)."""
         old = one_input(inputs, "Conv")
         self._require_input(old, self.weight.shape[1] * self.groups, "a convolution")
-        cropped = (min(a, 0) + min(b, 0) for a, b in self.padding)
-        if any(n + crop < 0 for n, crop in zip(old[1:], cropped, strict=True)):
-            raise ProblemError(f"padding {self.padding} crops more than there is of shape {old}")
         sizes = zip(old[1:], self.extent, self.stride, self.padding, strict=True)
         out = tuple((n + a + b - extent) // s + 1 for n, extent, s, (a, b) in sizes)
         if min(out) < 1:
@@ -146,15 +139,14 @@ class Conv(_Convolution):
         return self.weight.size * math.prod(output[1:])
 
     def _padded(self, x: np.ndarray, fill: float) -> np.ndarray:
+        widths = [(max(0, a), max(0, b)) for a, b in self.padding]
+        if any(map(any, widths)):
+            x = np.pad(x, [(0, 0), (0, 0), *widths], constant_values=fill)
         crop = tuple(
             slice(max(0, -a), n - max(0, -b))
             for n, (a, b) in zip(x.shape[2:], self.padding, strict=True)
         )
-        x = x[(slice(None), slice(None), *crop)]
-        widths = [(max(0, a), max(0, b)) for a, b in self.padding]
-        if not any(map(any, widths)):
-            return x
-        return np.pad(x, [(0, 0), (0, 0), *widths], constant_values=fill)
+        return x[(slice(None), slice(None), *crop)]
 
     def _windows(self, x: np.ndarray, fill: float) -> np.ndarray:
         """Return a view (n, channels, *out, *kernel) of the cells that each output reads."""
@@ -247,13 +239,14 @@ class Conv(_Convolution):
 
 
 def _uncrop(padded: np.ndarray, padding: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Undo `Conv._padded`: cut positive padding off, fill what negative padding had cropped."""
+    """Undo `Conv._padded`: fill what negative padding had cropped, cut positive padding off."""
+    widths = [(max(0, -a), max(0, -b)) for a, b in padding]
+    if any(map(any, widths)):
+        padded = np.pad(padded, [(0, 0), (0, 0), *widths])
     cells = tuple(
         slice(max(0, a), n - max(0, b)) for n, (a, b) in zip(padded.shape[2:], padding, strict=True)
     )
-    inner = padded[(slice(None), slice(None), *cells)]
-    widths = [(max(0, -a), max(0, -b)) for a, b in padding]
-    return np.pad(inner, [(0, 0), (0, 0), *widths]) if any(map(any, widths)) else inner
+    return padded[(slice(None), slice(None), *cells)]
 
 
 @json_type

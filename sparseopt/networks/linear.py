@@ -9,7 +9,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_count
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
@@ -173,8 +172,7 @@ class Neuron(Operator):
         set_parameter(self, "bias", 0)
         if self.kind not in ("id", "relu", "pool"):
             raise ProblemError(f"a neuron is id, relu or pool, not {short(self.kind)}")
-        object.__setattr__(self, "rank", as_count(self.rank, "rank"))
-        if self.rank > self.weight.size:
+        if not isinstance(self.rank, int) or not 1 <= self.rank <= self.weight.size:
             raise ProblemError(f"a pool of {self.weight.size} inputs has no rank {self.rank}")
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:

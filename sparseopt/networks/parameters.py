@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.exact import of_python
+from sparseopt.judging.exact import is_exact
 
 Shape = tuple[int, ...]
 
@@ -20,21 +20,18 @@ _exact = np.frompyfunc(Fraction, 1, 1)
 def as_parameter(value: Any, name: str) -> np.ndarray:
     """Return `value` as a read-only float32, float64 or exact (object) array, without a copy.
 
-    Exact arrays hold `int` and `fractions.Fraction` only, these of Python's integers: others, which
-    may wrap around, become such. Integer arrays become float64.
+    Exact arrays hold `int` and `fractions.Fraction` only, these of Python's integers: those of
+    NumPy wrap around. Integer arrays become float64.
     """
-    array = np.asarray(unmasked(value, name))
+    array = as_array(value, name)
     if array.size == 0:
         raise ProblemError(f"{name} is empty (shape {array.shape}); remove the zero-size layer")
     if array.dtype == object:
-        values = array.ravel().tolist()
-        if bad := [v for v in values if not isinstance(v, int | Fraction)]:
+        if bad := [v for v in array.ravel().tolist() if not is_exact(v)]:
             raise ProblemError(
                 f"{name} mixes in a {type(bad[0]).__name__} ({bad[0]!r}); an exact array holds "
-                "int and fractions.Fraction only"
+                "int and fractions.Fraction only, these of Python's integers"
             )
-        if any(not type(v.numerator) is type(v.denominator) is int for v in values):
-            array = np.array([*map(of_python, values)], dtype=object).reshape(array.shape)
         return read_only(array)
     if array.dtype.kind in "bi" or array.dtype.kind == "u":
         array = to_double(array, name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import INTEGERS, as_count, read_only
+from sparseopt.interface.arrays import INTEGERS, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator, one_input, require_axis, unchecked
@@ -102,14 +102,6 @@ class AxisMap:
         return np.moveaxis(result, 0, axis)
 
 
-def _all_of(kind: type, values: Iterable[Any], name: str) -> tuple[Any, ...]:
-    found = tuple(values)
-    for value in found:
-        if not isinstance(value, kind):
-            raise ProblemError(f"{name} must be {kind.__name__}, got {type(value).__name__}")
-    return found
-
-
 def _windowed_shape(old: Shape, maps: Sequence[tuple[int, np.ndarray]], what: str) -> Shape:
     new = list(old)
     for axis, index in maps:
@@ -135,7 +127,7 @@ class Resample(Operator):
     maps: tuple[AxisMap, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "maps", _all_of(AxisMap, self.maps, "maps"))
+        object.__setattr__(self, "maps", tuple(self.maps))
 
     @property
     def windows(self) -> tuple[AxisMap, ...]:
@@ -216,7 +208,8 @@ class MaxPool(Operator):
     windows: tuple[AxisWindow, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "windows", _all_of(AxisWindow, self.windows, "windows"))
+        windows = tuple(AxisWindow(w.axis, w.index) for w in self.windows)
+        object.__setattr__(self, "windows", windows)
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape with the pooled axes resized."""
@@ -263,14 +256,11 @@ class RankPool(Operator):
     rank: int = 1
     weight_fields: ClassVar[tuple[str, ...]] = ()
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rank", as_count(self.rank, "rank"))
-
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape without the axis."""
         old = one_input(inputs, "RankPool")
         require_axis(self.axis, old, "RankPool")
-        if not 1 <= self.rank <= old[self.axis]:
+        if not isinstance(self.rank, int) or not 1 <= self.rank <= old[self.axis]:
             raise ProblemError(f"{old[self.axis]} entries have no rank {self.rank}")
         return (*old[: self.axis], *old[self.axis + 1 :])
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
-from sparseopt.judging.exact import of_python
 
 
 def as_float(value: Any, name: str) -> float:
@@ -28,4 +27,4 @@ def as_rational(value: Any, name: str) -> Fraction:
     """Return an exact rational number."""
     if isinstance(value, bool) or not isinstance(value, int | Fraction | np.integer):
         raise ProblemError(f"{name} holds a {type(value).__name__}; give int or Fraction")
-    return of_python(value)
+    return Fraction(int(value.numerator), int(value.denominator))

@@ -218,8 +218,7 @@ def _beyond(found: np.ndarray, right: Powers, tolerance: float) -> float:
     allowed = tolerance * (1 - tolerance) / math.log(10.0) - right.log10_error().ravel()
     with np.errstate(invalid="ignore"):
         gap = np.abs(found - right.log10().ravel()) - allowed
-    proved = right.error < math.inf
-    gap[zero] = np.where((found[zero] == -math.inf) & proved, 0.0, math.inf)
+    gap[zero] = np.where((found[zero] == -math.inf) & (right.error < math.inf), 0.0, math.inf)
     return float(gap.max())  # NaN, which is not at most 0, if one is
 
 

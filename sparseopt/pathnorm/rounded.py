@@ -168,8 +168,7 @@ class RoundedSums(ABC):
     ) -> Rounded:
         """Return the tensor that a layer makes of what enters it."""
         # In whichever order they are multiplied, no product on the way is smaller than this.
-        faint = math.prod(min(least, 1.0) for least in (given.least, *(w.least for w in weights)))
-        faint = faint < SAFE
+        faint = math.prod(min(v, 1.0) for v in (given.least, *(w.least for w in weights))) < SAFE
         # With one tensor of weights each product is added as it is; with two, what is lost in
         # the first would be multiplied.
         if faint and (len(weights) > 1 or not float(array.min()) >= CLEAR):
@@ -212,7 +211,8 @@ class RoundedSums(ABC):
     def powers(self, value: Rounded, sample: int = 0) -> Powers:
         """Return one sample."""
         m, e = self._parts(value.array[sample])
-        return Powers.of(m, e + value.exponent, gamma(value.roundings))
+        error = gamma(value.roundings) if (m >= 0).all() else math.inf
+        return Powers.of(m, e + value.exponent, error)
 
 
 @dataclass(eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparseopt.judging.scaling import ScaledArray
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
-from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, OutOfRange, Rounded, RoundedSums
+from sparseopt.pathnorm.rounded import POWER_ROUNDINGS, Rounded, RoundedSums
 
 NUMBER = np.dtype([("m", np.float64), ("e", np.int64)])
 """``m * 2**e`` with m in [1/2, 1), or zero."""
@@ -26,13 +26,13 @@ _CHUNK = 1 << 16
 
 
 def numbers(m: np.ndarray, e: np.ndarray | int) -> np.ndarray:
-    """Return ``m * 2**e`` for non-negative floats m."""
+    """Return ``m * 2**e`` for non-negative floats m; beyond all range NaN, which is the largest."""
     mantissa, shift = np.frexp(m)
+    power = shift + np.asarray(e, dtype=np.int64)
+    mantissa = np.where((mantissa > 0) & (np.abs(power) > _MOST), math.nan, mantissa)
     result = np.empty(mantissa.shape, NUMBER)
     result["m"] = mantissa
-    result["e"] = np.where(mantissa > 0, shift + np.asarray(e, dtype=np.int64), _LOW)
-    if (np.abs(result["e"]) > _MOST).any(where=mantissa > 0):
-        raise OutOfRange(f"numbers beyond 2^{_MOST}, or its inverse")
+    result["e"] = np.where(mantissa == 0, _LOW, np.where(mantissa > 0, power, _MOST))
     return result
 
 
@@ -82,10 +82,9 @@ class WideWeights:
             return
         found = ScaledArray.split(np.abs(raw))
         size = numbers(found.array, found.exponent)
-        whole = math.floor(q)
-        part = q - whole
+        whole, part = divmod(q, 1)
         self.roundings = 2 * math.ceil(q)
-        factors = [whole_power(size, whole, _times)] if whole else []
+        factors = [whole_power(size, int(whole), _times)] if whole else []
         if part:
             exponent = np.where(size["m"] > 0, size["e"] * part, 0.0)
             below = np.floor(exponent)

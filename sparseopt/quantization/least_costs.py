@@ -122,7 +122,7 @@ class Pieces:
         """Compute them; the angle in two ways, the one fit for near, the other for far vectors."""
         row, x2 = sweep.row(np.arange(len(sweep))), sweep.side.square
         cross, square, off = sweep.products()
-        zero = square == 0.0
+        zero = np.arange(len(sweep)) < sweep.zeros
         cross, square = np.where(zero, 1.0, cross), np.where(zero, 1.0, square)
         loss = gamma(len(sweep.side.sizes) + 32)
         error, apart_error = sweep.along_error[row], sweep.apart_error[row]
@@ -130,8 +130,9 @@ class Pieces:
         near = x2 * sweep.apart - along**2 - loss * (x2 * apart + along**2)
         near -= x2 * apart_error + (2.0 * np.abs(along) + error) * error
         far = x2 - cross * cross / square - 8.0 * off * x2
-        angle = np.maximum(np.maximum(near / square * (1.0 - 4.0 * off), far), 0.0)
-        return cls(cross / square, square, 4.0 * off, np.where(zero, math.inf, angle))
+        # What left the range of floats, or is no number, bounds nothing.
+        angle = np.nan_to_num(np.maximum(near / square * (1.0 - 4.0 * off), far), posinf=0.0)
+        return cls(cross / square, square, 4.0 * off, np.where(zero, math.inf, angle.clip(0.0)))
 
 
 @np.errstate(all="ignore")  # see `Joint.least`
@@ -178,9 +179,8 @@ def distances(side: Side, rates: np.ndarray) -> np.ndarray:
     found = aside * aside * y2 + 2.0 * aside * along + apart
     sizes = aside * aside * y2 + 2.0 * np.abs(aside * along) + np.abs(apart)
     room = sweep.apart_error[row] + 2.0 * np.abs(aside) * sweep.along_error[row]
-    room += gamma(len(side.sizes) + 32) * sizes
-    # Entries whose midpoint is close, see `tie_loss`.
-    room += float(tie_loss(side)) * rates * rates * y2
+    # The last: entries whose midpoint is close, see `tie_loss`.
+    room += gamma(len(side.sizes) + 32) * sizes + float(tie_loss(side)) * rates * rates * y2
     least = np.maximum(found - 2.0 * room, 0.0) / y2
     return np.ldexp(least * (1.0 - gamma(len(side.sizes) + 8)), 2 * powers)
 
@@ -236,8 +236,8 @@ class Joint:
     def least(self, found: Fraction, rooms: int) -> Fraction:
         """Return a lower bound, at most `found`, of the relative cost of all u and v.
 
-        Sums over vectors that span all floats may leave their range: what is then no number counts
-        as open, and is computed in rationals.
+        Sums over vectors that span all floats may leave their range: a bound that is no number then
+        is 0, so that the cost is computed in rationals; without a rate nothing is proved.
         """
         if max(self.x.pieces, self.y.pieces) > MOST_PIECES:
             return Fraction(0)
@@ -252,12 +252,13 @@ class Joint:
             if not kept.size:
                 continue
             rates = pieces.rates[kept]
+            if not ((rates > 0.0) & (rates < math.inf)).all():
+                return Fraction(0)
             for power in self.powers(inner, rates, base):
                 bounds = joint_bounds(inner, pieces, kept, rates, power, outer) - losses[kept]
                 for i in near.open(bounds, np.ones(len(kept), dtype=bool)):
                     products = self.x.products(outer, *sweep.vector(int(kept[i])))
-                    shift = 0 if inner.is_periodic else power - base
-                    cost = self.exact(inner, *products, shift)
+                    cost = self.exact(inner, *products, 0 if inner.is_periodic else power - base)
                     near.take(cost - Fraction(float(losses[kept[i]])))
         return max(near.least, Fraction(0))
 
@@ -274,4 +275,4 @@ def joint_bounds(
     apart = np.maximum(np.sqrt(distances(inner, moved)) * (1.0 - 4.0 * UNIT) - off * moved, 0.0)
     square = pieces.square[kept] * (1.0 - off)
     cost = pieces.angle[kept] + square * np.ldexp(apart * apart, 2 * power)
-    return cost / outer.square * (1.0 - gamma(len(outer.sizes) + 64))
+    return np.nan_to_num(cost / outer.square * (1.0 - gamma(len(outer.sizes) + 64)), posinf=0.0)

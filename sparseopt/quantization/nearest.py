@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import no_array, unmasked
+from sparseopt.interface.arrays import as_array, unmasked
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import two_product
@@ -59,10 +59,7 @@ def as_floats(values: Any, name: str = "values") -> np.ndarray:
         if values.requires_grad:
             raise ProblemError(f"{name} is a tensor that needs a gradient; detach it first")
         values = values.cpu().numpy()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise no_array(name, error) from error
+    array = as_array(values, name)
     if array.dtype in (np.float64, np.float32, np.complex64, np.complex128):
         return array
     if array.dtype == np.float16:

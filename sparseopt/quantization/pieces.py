@@ -254,6 +254,11 @@ class Sweep:
         square = self._running(u * u, share * (2.0 * self._below + self._step))
         return cross, square, gamma(len(x) + self.width + 32)
 
+    @property
+    def zeros(self) -> int:
+        """At how many states, the first ones, the rounded vector is zero: at one or none."""
+        return int(not (self.side.is_periodic or self._first.any()))
+
     def is_wide(self) -> np.ndarray:
         """Whether states belong to more than one scale; the others are beside one that does."""
         edges = self._edges()

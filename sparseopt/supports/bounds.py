@@ -93,7 +93,7 @@ def optimum(target: ScaledTarget, left: np.ndarray, right: np.ndarray) -> Optimu
     guarantees the norm of the target.
     """
     covered = np.zeros(target.matrix.shape, dtype=bool)
-    value = room = kept = 0.0
+    values, rooms, kept = [], [], []
     for terms, cells in components(left, right):
         covered |= cells
         rows, columns = cells.any(axis=1), cells.any(axis=0)
@@ -101,21 +101,20 @@ def optimum(target: ScaledTarget, left: np.ndarray, right: np.ndarray) -> Optimu
         distance = DistanceToRank(len(terms))
         distance.add(block)
         found = distance.figure()
-        value, room = math.hypot(value, found.value), math.hypot(room, found.room)
+        values.append(found.value)
+        rooms.append(found.room)
         share = min(1.0, len(terms) / min(block.shape))
         part = NormSum()
         part.add(block)
-        kept = math.hypot(kept, math.sqrt(1.0 - share / 2.0) * part.figure().high())
+        kept.append(math.sqrt(1.0 - share / 2.0) * part.figure().high())
     rest = NormSum()
     rest.add(target.matrix[~covered])
     outside = rest.figure()
-    size = sum(covered.shape)
-    found = Figure(
-        math.hypot(value, outside.value),
-        (room + outside.room) * (1.0 + gamma(size))
-        + gamma(size) * math.hypot(value, outside.value),
-    )
-    most = math.hypot(kept, outside.high())
+    # All at once: there may be as many components as cells. It is off by a unit in the last place.
+    value, size = math.hypot(*values, outside.value), sum(covered.shape)
+    room = (math.hypot(*rooms) + outside.room) * (1.0 + gamma(size))
+    found = Figure(value, room + gamma(size) * value)
+    most = math.hypot(*kept, outside.high())
     if not is_tractable(left, right):
         most = target.norm().high()
         return Optimum(target.figure(found), most)

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from sparseopt.interface.arrays import (
     Supports,
+    as_array,
     as_figure,
     as_support,
     read_only,
     require_finite,
     to_double,
-    unmasked,
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -95,7 +95,7 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
     def __post_init__(self) -> None:
         if hasattr(self.target, "toarray"):
             raise ProblemError("target is sparse, and is taken dense only; give target.toarray()")
-        target = np.asarray(unmasked(self.target, "target"))
+        target = as_array(self.target, "target")
         if target.ndim != 2 or 0 in target.shape:
             raise ProblemError(f"target must be a non-empty matrix, got shape {target.shape}")
         if target.dtype.kind in "biu":

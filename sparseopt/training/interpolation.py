@@ -205,8 +205,8 @@ class InterpolantCertificate(Certificate):
     dual : float
         Every network through the points weighs at least this.
     gap : float
-        The network weighs at most this more than `dual`; 0 also if it weighs less, which it may if
-        it misses points.
+        The network weighs at most this more than any that interpolates; 0 also if it weighs less,
+        which it may if it misses points.
     largest_miss : float
         ``|f(t_i) - v_i|`` is at most this, for the real numbers behind the stored floats.
     """

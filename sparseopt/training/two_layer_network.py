@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import no_array, read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import (
+    as_array,
+    read_only,
+    require_finite,
+    to_double,
+    unmasked,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -28,10 +34,7 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
         raise ProblemError(f"{name} is None; give an array")
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise no_array(name, error) from error
+    array = as_array(value, name)
     if array.dtype.kind == "c":
         raise ProblemError(f"{name} is complex; a ReLU takes real numbers only")
     if array.dtype.kind not in "biu" and array.dtype not in (np.float32, np.float64):

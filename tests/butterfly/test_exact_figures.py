@@ -238,3 +238,16 @@ def test_real_and_complex_numbers_mix_and_no_target_is_overwritten(
         assert encloses(found.error, square), kind
         if kind != "operator":
             assert np.array_equal(np.asarray(target), matrix), kind
+
+
+@pytest.mark.parametrize("power", [-900, -450, 0, 450, 900])
+def test_small_entries_outside_keep_their_scale(power: int) -> None:
+    """Beside large entries inside, whose square alone is a float, those outside square to 0."""
+    inside, outside = 2.0**power, 2.0 ** (power - 600)
+    target = np.array([[inside, outside], [outside, inside]])
+    chain = so.Architecture([(2, 1, 1, 1)])
+    proof = so.solve(so.ButterflyFactorization(target, chain)).certificate.with_bounds()
+    assert so.verify(proof).ok
+    (low, high), *_ = proof.split_errors
+    assert low <= outside * math.sqrt(2) <= high
+    assert proof.upper_bound >= outside

@@ -387,3 +387,23 @@ def test_every_engine_states_the_error_of_what_may_change(engine: str) -> None:
     solution = so.solve(problem, engine)
     target.array[0, 0] += 1.0
     assert so.verify(solution).outcome == "refused"
+
+
+@pytest.mark.parametrize("ranks", [None, 2])
+@pytest.mark.parametrize("chunk", [(218, 301), (436, 151), (217, 301)])
+def test_boxes_that_are_cut_unevenly(tmp_path: Path, ranks: Any, chunk: tuple[int, int]) -> None:
+    """Boxes of more entries than are compared at once, whose last part is a row or column."""
+    rng = np.random.default_rng(0)
+    if ranks is None:
+        chain, target = so.Architecture([(1, 436, 301, 1)]), 1 + rng.standard_normal((436, 301))
+        exact = so.KroneckerProduct([target.reshape(1, 436, 301, 1)], chain)
+    else:
+        chain = so.Architecture([(1, 436, ranks, 1), (1, ranks, 301, 1)])
+        u, w = rng.standard_normal((436, ranks)), rng.standard_normal((ranks, 301))
+        exact = so.KroneckerProduct([u[None, :, :, None], w[None, :, :, None]], chain)
+        target = u @ w
+    for other in (target, stored("zarr", tmp_path, target, chunk)):
+        problem = so.ButterflyFactorization(other, chain)
+        low, high = so.ButterflyCertificate(problem, exact).error_interval
+        assert low == 0.0
+        assert high <= 1e-9

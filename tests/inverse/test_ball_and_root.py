@@ -191,3 +191,13 @@ def test_roots_and_entries_of_next_to_nothing() -> None:
     )
     assert not answer.x.any()
     assert certificate.primal >= 5.0
+
+
+def test_accuracy_over_what_underflows_is_rounded_up() -> None:
+    rng = np.random.default_rng(1)
+    for size in rng.uniform(1.0, 1.4, 300) * 1e-151:
+        y, x = float(size), float(size) * (1 - 1e-8)
+        problem = so.ConstrainedRegression([[1.0]], [y], 1.0)
+        _, proof = so.BallCertificate.build(problem, np.array([x]), np.array([0.0]))
+        floor = Fraction(1, 2**53) * Fraction(y) ** 2 / 2
+        assert Fraction(proof.accuracy) >= Fraction(proof.gap) / floor

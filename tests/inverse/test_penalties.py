@@ -51,7 +51,7 @@ def test_values(penalty: so.Penalty, x: Any, value: float) -> None:
         (lambda: so.L1(1, [1, -1]), "weights has -1 at entry 1; weights must not be negative"),
         (lambda: so.L1(1, [1, np.nan]), "weights has a nan"),
         (lambda: so.L1(1, [[1]]), "weights must be a vector of numbers"),
-        (lambda: so.L1(1, [[1], [1, 2]]), "weights must be a list of numbers"),
+        (lambda: so.L1(1, [[1], [1, 2]]), "weights is ragged: its rows differ in length"),
         (lambda: so.L1(1, positive=1), "positive must be True or False, got 1"),
         (lambda: so.GroupL1(1, [[0]], positive="no"), "positive must be True or False"),
         (lambda: so.Ridge(-1), "strength is -1; a penalty cannot be negative"),

@@ -75,7 +75,7 @@ def test_bad_penalties(build: Callable[[], Any], words: str) -> None:
         (EYE.astype(object), ONES, L1, "dtype object; convert it"),
         (EYE.astype(np.float16), ONES, L1, "dtype float16; convert it"),
         (EYE.astype(">f8"), ONES, L1, "convert it to float32 or float64"),
-        ("abc", ONES, L1, "design has dtype"),
+        ("abc", ONES, L1, "design is 'abc', no array"),
         (None, ONES, L1, "design has dtype object"),
         (np.ma.masked_array(EYE, EYE > 0), ONES, L1, "masked array"),
         (EYE, ONES, 1.0, r"penalty must be L1\(strength\) or GroupL1"),

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
+from sparseopt.networks import Dense, chain
 
 
 def exact(product: so.KroneckerProduct) -> list[list[Fraction]]:
@@ -104,9 +105,51 @@ def test_parts_of_answers_and_problems_are_of_the_very_class() -> None:
     answer = so.PermutedKroneckerProduct(bad, range(4), range(4))
     assert so.verify(so.PermutedButterflyCertificate(problem, answer)).outcome == "refused"
 
-    class Other(so.Architecture):
-        def reduced(self) -> so.Architecture:
-            return architecture
 
-    held = so.ButterflyFactorization(np.eye(4), Other([(1, 4, 4, 1), (1, 4, 4, 1)]))
-    assert type(held.architecture) is so.Architecture
+ODD = 2**53 + 1
+DYADIC = so.Architecture.square_dyadic(2)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: so.RecoveryGuarantee([[ODD, 2**53], [1, 1.0]], sparsity=1),
+        lambda: so.RecoveryGuarantee([[2**63 + 1, -1], [1, 2]], sparsity=1),
+        lambda: so.ButterflyFactorization([[ODD, 1.0], [1, 1]], DYADIC),
+        lambda: so.KroneckerProduct([[[[[ODD], [1.0]], [[1], [1]]]]], [(1, 2, 2, 1)]),
+        lambda: so.FixedSupportFactorization([[ODD, 0.5]], [[[1]], [[1, 1]]]),
+        lambda: so.SparseRegression([[ODD, 0.5]], [1.0], so.L1(1.0)),
+        lambda: so.SparseRegression([[1.0], [0.5]], [ODD, 0.5], so.L1(1.0)),
+        lambda: so.SparseRegression([[1.0, 0.5]], [1.0], so.L1(1.0, weights=[ODD, 0.5])),
+        lambda: so.RankOneQuantization([ODD, 0.5], [1.0], "F3", "F3"),
+        lambda: Dense([[ODD, 0.5]]),
+        lambda: so.OutputChange(ONE, ONE, [-1.0], [ODD]),
+        lambda: so.Identifiability(ONE, [[ODD], [0.5]]),
+    ],
+)
+def test_no_large_integer_beside_floats_is_rounded(made: Any) -> None:
+    with pytest.raises(so.ProblemError, match=r"(9007199254740993|9223372036854775809)"):
+        made()
+
+
+ONE = chain((1,), Dense([[1.0]]))
+
+
+def test_integers_and_floats_that_are_the_same_mix() -> None:
+    for number in (2**53, 2**60, -(2**62), ODD - 1):
+        assert Dense([[number, 0.5]]).weight[0, 0] == number
+
+
+def test_shares_of_repairs_are_rounded_up() -> None:
+    supports = [np.ones((1, 1))] * 2
+    problem: Any = so.NearestClosedSupport([[[1]], [[1]]])
+    for lower, cost, exact in (
+        (2, Fraction(3), Fraction(1, 3)),
+        (2**900 - Fraction(1, 2**200), Fraction(2**900), Fraction(1, 2**1100)),
+        (3, Fraction(3), Fraction(0)),
+        (5, Fraction(3), Fraction(0)),
+    ):
+        answer = so.ClosedSupport(supports, 1, lower, cost)  # type: ignore[arg-type]
+        found = Fraction(so.ClosedSupportCertificate(problem, answer, (), ()).accuracy)  # type: ignore[arg-type]
+        assert exact <= found <= exact * (1 + Fraction(1, 2**50)) + Fraction(5e-324)
+        assert (found == 0) == (exact == 0)

@@ -138,3 +138,34 @@ def test_multiples_are_rounded_to_nearest_and_to_even() -> None:
                     right = form.round(float(exact))
                     near = {right, *(form.round(float(exact) * e) for e in (1 - 1e-15, 1 + 1e-15))}
                     assert abs(found - exact) == min(abs(Fraction(v) - exact) for v in near)
+
+
+@pytest.mark.parametrize("power", [500, 512, 520, 530, 540])
+@pytest.mark.parametrize("scale", ["int8", "int4"])
+def test_entries_that_far_weights_make_up_for(power: int, scale: str) -> None:
+    """Weights that leave the range of floats, once they are brought near 1, prove nothing."""
+    form = so.NumberFormat(scale, None)
+    x, y = np.array([2.0**power, 100.0, 37.0]), np.array([1.0, 3.0])
+    weights = np.array([2.0 ** max(-2 * power, -1074), 2.0**20, 2.0**20])
+    problem = so.RankOneQuantization(x, y, form, form, weights)
+    most = form.positive_numbers()[-1]
+    costs = []
+    for u in ([most, 98, 37], [most, 100, 37], [0, 100, 37], [0, 7, 3], [most, 7, 3], [0, 0, 0]):
+        term = so.RankOneTerm(np.minimum(np.array(u, dtype=float), most), np.array([1.0, 3.0]))
+        costs.append(problem.cost_of(term))
+        proof = so.RankOneCertificate.build(problem, term)
+        bound = Fraction(proof.relative_lower_bound)
+        assert bound**2 <= costs[-1]
+        assert so.verify(proof).ok or bound == 0
+    solution = so.solve(problem)
+    assert Fraction(solution.certificate.relative_lower_bound) ** 2 <= min(costs)
+
+
+def test_a_square_that_underflows_is_not_that_of_zero() -> None:
+    problem = so.RankOneQuantization(
+        np.array([1.0, 1e-3]), np.array([3.0]), "int8", "int8", np.array([2.0**-1074, 2.0**1000])
+    )
+    proof = so.RankOneCertificate.build(problem, so.RankOneTerm(np.zeros(2), np.zeros(1)))
+    one = problem.cost_of(so.RankOneTerm(np.array([1.0, 0.0]), np.array([3.0])))
+    assert one < 1
+    assert Fraction(proof.relative_lower_bound) ** 2 <= one

@@ -245,13 +245,33 @@ class Deceiver(so.KroneckerProduct):
         return nearby(noise=0.0)[1]
 
 
-class EqualToAny(so.Architecture):
-    """Patterns that say that they are those that are asked for."""
+class EqualToAny:
+    """Stands for patterns, and says that it is those that are asked for."""
+
+    def __init__(self, chain: so.Architecture) -> None:
+        self.chain = chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.chain, name)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.chain[index]
+
+    def __len__(self) -> int:
+        return len(self.chain)
 
     def __eq__(self, other: object) -> bool:
         return True
 
-    __hash__ = so.Architecture.__hash__
+    def __hash__(self) -> int:
+        return hash(self.chain)
+
+
+def of_equal_patterns(factors: Any) -> so.KroneckerProduct:
+    """Return a product with such patterns."""
+    product = so.KroneckerProduct(factors, DYADIC)
+    object.__setattr__(product, "architecture", EqualToAny(DYADIC))
+    return product
 
 
 def other_answers() -> Iterator[Forgery]:
@@ -269,7 +289,7 @@ def other_answers() -> Iterator[Forgery]:
     exact, made = nearby(noise=0.0)
     lie = Deceiver([2.0 * f for f in made.factors], DYADIC)
     yield "a product that deceives", so.ButterflyCertificate(exact, lie)
-    equal = so.KroneckerProduct([2.0 * f for f in made.factors], EqualToAny(DYADIC))
+    equal = of_equal_patterns([2.0 * f for f in made.factors])
     yield "an architecture that equals any", so.ButterflyCertificate(exact, equal)
     orders = so.PermutedKroneckerProduct(product, np.arange(8), np.arange(8))
     yield "a permuted product", so.ButterflyCertificate(problem, orders)  # type: ignore[arg-type]
@@ -343,22 +363,13 @@ class Lying(so.KroneckerProduct):
         return next(permutations())[1].answer.product
 
 
-class Derived(so.Architecture):
-    """Patterns that say of themselves that they are any."""
-
-    def __eq__(self, other: object) -> bool:
-        return True
-
-    __hash__ = so.Architecture.__hash__
-
-
 def _permuted_of_other_classes(certificate: Any) -> Iterator[Forgery]:
     (_, exact), _ = permutations()
     held = exact.answer
     zeros = Lying([np.zeros(p.values_shape) for p in DYADIC], DYADIC)
     lying = so.PermutedKroneckerProduct(zeros, held.rows, held.columns)
     yield "permuted: a product of another class", replace(exact, answer=lying)
-    product = so.KroneckerProduct(held.product.factors, Derived([tuple(p) for p in DYADIC]))
+    product = of_equal_patterns(held.product.factors)
     answer = so.PermutedKroneckerProduct(product, held.rows, held.columns)
     yield "permuted: patterns of another class", replace(exact, answer=answer)
     # A repeated row hides the others, also of a product of factors; constructors refuse it.

@@ -306,7 +306,7 @@ def _false_problems() -> Entries:
     yield "has no free parameter | all are constants", refusal(lambda: made(some, None, masks))
     yield "inputs have dtype | float16", refusal(lambda: made(some, np.ones((1, 2), np.float16)))
     yield "inputs have shape | none", refusal(lambda: made(some, np.ones((0, 2))))
-    yield "inputs are ragged | they are", refusal(lambda: made(some, [[1.0], [1.0, 2.0]]))
+    yield "inputs is ragged | they are", refusal(lambda: made(some, [[1.0], [1.0, 2.0]]))
     large = Dense(np.array([[Fraction(2**2000)]]))
     beyond = made(network(1, ("y", large)))
     yield "beyond the range of float64 | 2^2000", refusal(lambda: beyond.wires)

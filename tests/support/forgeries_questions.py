@@ -109,7 +109,7 @@ def penalties() -> Pairs:
         ),
         ("weights must be a vector of numbers | words", lambda: so.L1(1.0, ["a", "b"])),
         ("weights must be a vector of numbers | a table", lambda: so.L1(1.0, [[1.0, 2.0]])),
-        ("weights must be a list of numbers | ragged", lambda: so.L1(1.0, [[1.0], [1.0, 2.0]])),
+        ("weights is ragged: its rows differ | ragged", lambda: so.L1(1.0, [[1.0], [1.0, 2.0]])),
         ("must be a non-empty list | a table", lambda: so.GroupL1(1.0, [[[0, 1]]])),
         ("must be a non-empty list | words", lambda: so.GroupL1(1.0, [["a"]])),
         ("must be a list of lists | ragged", lambda: so.GroupL1(1.0, [[0, [1, 2]]])),

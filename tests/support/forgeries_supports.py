@@ -75,6 +75,9 @@ def false_factors() -> Iterator[Forgery]:
         "supports: a matrix class",
         FixedSupportCertificate(wide, SupportedFactors(matrix, np.eye(2))),
     )
+    for kind in (object, np.float16, np.int64):
+        others = SupportedFactors(np.eye(2, dtype=kind), np.eye(2))
+        yield f"supports: factors of {np.dtype(kind)}", FixedSupportCertificate(wide, others)
     listed = SupportedFactors([[1.0, 0.0], [0.0, 1.0]], np.eye(2))  # type: ignore[arg-type]
     yield "supports: lists", FixedSupportCertificate(wide, listed, (0.0, 1.0), 0.0)
     short = SupportedFactors(np.eye(2)[:1], np.eye(2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -116,3 +117,24 @@ def test_what_is_guaranteed() -> None:
     assert optimum(target, *half).guaranteed == pytest.approx(np.sqrt(16 + 9 / 2), rel=1e-12)
     overlap = np.ones((2, 2), bool), np.array([[1, 1], [0, 1]], bool)
     assert optimum(target, *overlap).guaranteed == pytest.approx(5.0, rel=1e-12)
+
+
+def test_as_many_components_as_cells_round_by_little() -> None:
+    """Each component is added where the sum of all so far is rounded up the most."""
+    rng = np.random.default_rng(0)
+    n, total, sizes = 48, 0.0, []
+    corners = [(i, j) for i in range(0, n, 2) for j in range(0, n, 2)]
+    for _ in corners:
+        tried = rng.uniform(0.2, 0.25, 20).tolist()
+        size = max(tried, key=lambda d: Fraction(math.hypot(total, d)) ** 2 - Fraction(d) ** 2)
+        total = math.hypot(total, size)
+        sizes.append(size)
+    target, left = np.zeros((n, n)), np.zeros((n, len(corners)), dtype=bool)
+    right = np.zeros((len(corners), n), dtype=bool)
+    for k, ((i, j), size) in enumerate(zip(corners, sizes, strict=True)):
+        target[i, j], target[i + 1, j + 1] = 0.5, size
+        left[i : i + 2, k] = right[k, j : j + 2] = True
+    least = sum(Fraction(size) ** 2 for size in sizes)
+    below = optimum(ScaledTarget(target), left, right).below
+    assert Fraction(below.low()) ** 2 <= least <= Fraction(below.high()) ** 2
+    assert below.room <= 1e-13 * below.value

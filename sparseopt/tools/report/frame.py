@@ -8,6 +8,7 @@ from sparseopt.choosing.availability import is_installed
 from sparseopt.interface.finding import Finding
 from sparseopt.interface.report import Report
 from sparseopt.judging.check import remembered
+from sparseopt.judging.finding_rules import agrees
 
 COLUMNS = ("rule", "severity", "where", "message", "remedy", "proof", "value")
 
@@ -43,4 +44,4 @@ def _proof(finding: Finding) -> str:
     judged = remembered(finding.certificate)
     if judged is None:
         return "not checked"
-    return "accepted" if judged.ok else "refused"
+    return "accepted" if judged.ok and agrees(finding) else "refused"

@@ -14,6 +14,7 @@ from sparseopt.interface.printing import printable
 from sparseopt.interface.report import Report
 from sparseopt.interface.solution import Solution
 from sparseopt.judging.check import remembered
+from sparseopt.judging.rounding import shown_above
 from sparseopt.networks.layers import linear_layers
 from sparseopt.networks.network import Network
 from sparseopt.tools.pruning.results import Pruning
@@ -40,13 +41,13 @@ def _report(report: Report) -> str:
 
 @fragment.register
 def _solution(solution: Solution) -> str:
-    judged = remembered(solution.certificate)
+    judged = remembered(solution.certificate, solution.problem, solution.answer)
     by = f"{solution.status.name} by {solution.solver}" if solution.solver else solution.status.name
     if judged is None:
         by += " (not checked here; so.verify checks it)"
     rows = [("answer", str(solution.answer).partition("\n")[0]), ("status", by)]
     if solution.accuracy is not None:
-        rows.append((solution.problem.accuracy_is, f"at most {number(solution.accuracy)}"))
+        rows.append((solution.problem.accuracy_is, f"at most {shown_above(solution.accuracy)}"))
     if solution.certificate is not None:
         rows.append(("proved" if judged else "claimed", _claim(solution.certificate)))
     rows.append(("seconds", number(round(solution.seconds, 3))))

@@ -1,0 +1,193 @@
+"""Solvers, and objects of theirs, that tell the judge something else than the user."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from enum import Enum
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sparseopt as so
+
+CLOSED = [[[1, 0], [0, 1]], [[1, 0], [0, 1]]]
+LU = [[[1, 0], [1, 1]], [[1, 1], [0, 1]]]
+
+
+class Liar(so.Solver[Any]):
+    """Answers with what it is given."""
+
+    def __init__(self, made: Callable[[Any], tuple[Any, Any]]) -> None:
+        self.made = made
+
+    def accepts(self, problem: Any) -> so.Accepted:
+        """Take everything."""
+        return so.Accepted()
+
+    def solve(self, problem: Any, context: so.Context) -> tuple[Any, Any]:
+        """Return the pair."""
+        return self.made(problem)
+
+
+def honest(supports: Any) -> Any:
+    return so.solve(so.Closedness(supports)).certificate
+
+
+def refused(problem: so.Problem, made: Callable[[Any], tuple[Any, Any]]) -> str:
+    with pytest.raises(so.SolveError, match="its certificate was refused") as caught:
+        so.solve(problem, Liar(made))
+    return str(caught.value)
+
+
+def test_no_instance_brings_its_own_fields() -> None:
+    """What is planted on an answer or a problem hides nothing of another problem's proof."""
+
+    def answer_of_another(problem: Any) -> tuple[Any, Any]:
+        proof = honest(CLOSED)
+        answer = dataclasses.replace(proof.answer)
+        object.__setattr__(answer, "to_fields", lambda: {"value": "closed", "reason": ""})
+        return answer, proof
+
+    def problem_of_another(problem: Any) -> tuple[Any, Any]:
+        proof = honest(CLOSED)
+        fields = {f.name: getattr(problem, f.name) for f in dataclasses.fields(problem)}
+        object.__setattr__(proof.problem, "to_fields", lambda: fields)
+        return proof.answer, proof
+
+    refused(so.Closedness(LU), answer_of_another)
+    refused(so.Closedness(LU), problem_of_another)
+
+
+def test_no_instance_brings_its_own_methods() -> None:
+    chain = so.Architecture.square_dyadic(4)
+    target = np.arange(16.0).reshape(4, 4) % 5
+    nothing = so.KroneckerProduct([np.zeros(p.values_shape) for p in chain], chain)
+
+    def made(problem: Any) -> tuple[Any, Any]:
+        right = so.solve(problem).answer
+        object.__setattr__(nothing, "to_numpy", lambda: right)
+        return nothing, so.ButterflyCertificate(problem, nothing)
+
+    refused(so.ButterflyFactorization(target, chain), made)
+
+
+class Text(str):
+    """Equals everything."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class Array(np.ndarray):
+    """Calculates as it likes."""
+
+
+class Number(np.float64):
+    """Compares as it likes."""
+
+
+class Whole(int, Enum):
+    """Is an integer by another way."""
+
+    ONE = 1
+
+
+class Ratio(Fraction):
+    """Compares as it likes."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Text("closed"), np.ones(2).view(Array), Number(1.0), Whole.ONE, Ratio(1, 2)],
+    ids=lambda value: type(value).__name__,
+)
+def test_numbers_texts_and_arrays_of_derived_classes_are_refused(value: Any) -> None:
+    proof = honest(CLOSED)
+    object.__setattr__(proof.answer, "reason", value)
+    check = so.verify(proof)
+    assert not check.ok
+    assert f"a {type(value).__name__} may answer otherwise than its base" in check.details[-1]
+
+
+def test_scalars_of_numpy_are_no_derived_classes() -> None:
+    problem = so.ButterflyFactorization(np.eye(4), so.Architecture.square_dyadic(4))
+    proof = so.solve(problem).certificate
+    stated = dataclasses.replace(proof, stated_error=(np.float64(0.0), np.float64(1.0)))
+    object.__setattr__(stated, "stated_error", (np.float64(0.0), np.float64(1e-10)))
+    assert so.verify(stated).ok
+
+
+def test_a_derived_problem_does_not_list_certificates_of_its_base() -> None:
+    class Other(so.Closedness):
+        certificates = so.Closedness.certificates
+
+        def describe(self) -> str:
+            return "everything"
+
+    proof = honest(CLOSED)
+    check = so.verify(type(proof)(Other(CLOSED), proof.answer, *_rest(proof)))
+    assert not check.ok
+    assert "those that Other lists" in check.details[-1]
+
+
+def _rest(proof: Any) -> list[Any]:
+    return [getattr(proof, f.name) for f in dataclasses.fields(proof)[2:]]
+
+
+@pytest.mark.parametrize("base", [so.KroneckerPattern, so.Architecture])
+def test_patterns_that_equal_others_cannot_be_made(base: type) -> None:
+    with pytest.raises(TypeError, match="no class is derived from"):
+        type("Derived", (base,), {})
+
+
+def test_a_rational_with_a_negative_denominator_is_turned_round() -> None:
+    planted = Fraction(1, 2)
+    planted._numerator, planted._denominator = -5, -1  # type: ignore[attr-defined]
+    answer = so.ClosedSupport(np.array([[[1]], [[1]]], dtype=bool), 1, planted)  # type: ignore[arg-type]
+    assert (answer.lower_bound, answer.lower_bound > 4) == (5, True)
+
+
+def test_a_solution_is_checked_only_with_its_own_certificate() -> None:
+    """A file that joins an answer with the honest certificate of another problem."""
+    proof = honest(CLOSED)
+    lying = dataclasses.replace(so.solve(so.Closedness(LU)), answer=proof.answer, certificate=proof)
+    read = so.from_json(so.to_json(lying))
+    assert so.verify(read.certificate).ok
+    for shown in (str(read), read._repr_html_()):
+        assert "not checked here" in shown
+    assert not so.verify(read).ok
+
+
+def test_a_finding_says_what_its_certificate_proves() -> None:
+    class Contradicts(so.Analyzer[Any]):
+        def accepts(self, subject: Any) -> so.Accepted:
+            """Take everything."""
+            return so.Accepted()
+
+        def analyze(self, subject: Any, context: so.Context) -> Any:
+            """Say that a set is closed, with the proof that another is not."""
+            yield so.Finding(
+                "supports-closed", so.Severity.OK, "here", "closed", certificate=honest(LU)
+            )
+
+    report = so.analyze(so.load_network(_model()), [Contradicts()])
+    (finding,) = report.findings
+    assert finding.rule == "certificate-refused"
+    assert "it proves something else" in finding.message
+    lying = so.Finding("supports-closed", so.Severity.OK, "h", "closed", certificate=honest(LU))
+    told = dataclasses.replace(report, findings=(lying,))
+    assert "0 checked here" in told.summary()
+
+
+def _model() -> Any:
+    from sparseopt.networks import Dense, chain
+
+    return chain((1,), Dense(np.ones((1, 1))))
