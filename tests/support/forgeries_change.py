@@ -14,11 +14,12 @@ from typing import Any
 
 import changed_networks
 import numpy as np
-from laws import numbered
+from laws import law, numbered
 from path_networks import image, solved
 
 import sparseopt as so
-from sparseopt.networks.linear import Dense, Neuron
+from sparseopt.guarantees.layers import MORE
+from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Input, Relu, Reshape
@@ -93,8 +94,39 @@ def honest() -> Pairs:
     for name, weights in {"two axes": (2.0**50, 0.5), "one axis": (2.0**51,)}.items():
         nets = averaged(1.0, *weights), averaged(2.0, *weights)
         yield f"averages along {name}", solved(so.OutputChange(*nets, 1, 1), "signed_intervals")
+    yield "many maps", law(maps_round_twice)
     yield "neurons", solved(neurons(), "signed_intervals")
     yield "neurons by eq. (8)", solved(neurons(), "path_metric")
+
+
+def maps_round_twice() -> bool:
+    """Whether what is found holds for many maps of one cell each, whose coefficients, and the
+    products with them, are all rounded down as much as can be."""
+    rng = np.random.default_rng(1)
+    count, product, true, weights = 60, 1.0, Fraction(1), []
+    for _ in range(count):
+        tried = []
+        for m in (2 * rng.integers(0, 2**28, 400)).tolist():
+            exact = Fraction(2**52 + m, 2**52) + Fraction(1, 2**53) - Fraction(1, 2**80)
+            found = product * float(exact)
+            if found < 1.01:
+                tried.append((true * exact / Fraction(found), exact, found))
+        _, exact, product = max(tried)
+        weights.append(exact)
+        true *= exact
+    cell, one = np.zeros((1, 1), dtype=int), np.ones(1, dtype=int)
+    maps = tuple(
+        AxisMap(i, cell, np.array([[w]], dtype=object), one) for i, w in enumerate(weights)
+    )
+    shapes = Reshape((1,) * count), Reshape((1,))
+    network = chain((1,), Scale(np.ones(1)), shapes[0], Resample(maps), shapes[1])
+    other = network.with_parameters({"0:Scale.factor": np.zeros(1)})
+    problem = so.OutputChange(network, other, 1.0, 1.0)
+    layer = problem.layers["2:Resample"]
+    # Each map rounds a coefficient and a product; the rest is for what layers share.
+    counted = min(layer.terms, layer.terms_back) >= 2 * count + MORE
+    answers = [solved(problem, solver).answer for solver in METHODS.values()]
+    return counted and all(true <= Fraction(answer.upper[0]) for answer in answers)
 
 
 def restated(certificate: Any, low: np.ndarray, high: np.ndarray, **more: Any) -> Any:

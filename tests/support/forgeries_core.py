@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from rough_toys import (
     LenientError,
     Newton,
@@ -93,8 +94,20 @@ def _nested(verdict: str | None) -> so.Check:
     return so.Check("accepted", "", ())
 
 
+class _Relisted(SquareRoot):
+    """Lists the certificates of its base, and asks what it likes."""
+
+    certificates = SquareRoot.certificates
+
+
+class _Seven(int):
+    """An integer of a derived class."""
+
+
 def forged() -> Iterator[tuple[str, Any]]:
     """Yield (name, object or JSON text); none may be accepted."""
+    yield "certificates of a base, listed again", RootCertificate(_Relisted(49), 7)
+    yield "an integer of a derived class", RootCertificate(SquareRoot(49), _Seven(7))
     root = RealRoot(2.0)
     answer, proof = Newton().solve(root, so.Context())
     rough = so.solve(root, TwoRounds())
@@ -164,6 +177,8 @@ def honest() -> Iterator[tuple[str, Any]]:
     seven = RootCertificate(SquareRoot(49), 7)
     closed = so.solve(so.Closedness([[[1]], [[1]]])).certificate
     yield "a root", seven
+    scalar = Newton().solve(RealRoot(np.float64(2.0)), so.Context())[1]
+    yield "a scalar of NumPy", lambda: so.verify(scalar)
     yield "a search", Search().solve(SquareRoot(49), so.Context())[1]
     yield "an error", proof
     yield "a proof inside", WrappedCertificate(root, answer, proof)

@@ -21,12 +21,41 @@ from pursuit_certificates import (
 from subset_laws import nearly_dependent_columns_are_told
 
 import sparseopt as so
+from sparseopt.inverse import operators
 
 
 def honest() -> Pairs:
     """Yield certificates that must be accepted."""
     yield from with_room(known_supports())
     yield "nearly dependent columns", law(nearly_dependent_columns_are_told)
+    yield "distances over norms", law(distances_are_over_norms)
+
+
+def distances_are_over_norms() -> bool:
+    """Whether a distance is taken over the norm of the largest column, also of products too large
+    to measure, whose bounds of columns are sums of magnitudes."""
+    rng = np.random.default_rng(0)
+    m, k, before, held = 512, 3, operators._STREAMED, []
+    values = np.sign(rng.standard_normal((m, k)))
+    values[:, 1] *= 0.5
+    values[:, -1] = values[:, 0]
+    values[0, -1] *= 1 + 2.0**-20
+    values[-1] = 0.0
+    largest = max(float(np.linalg.norm(column)) for column in values.T)
+    product = so.KroneckerProduct([values.reshape(1, m, k, 1)], [(1, m, k, 1)])
+    problem = so.KnownSupportRegression(product, np.eye(1, m, m - 1)[0], range(k))
+    basis, combination = np.arange(k - 1), np.eye(k - 1, k)
+    combination[0, -1] = 1.0
+    try:
+        for operators._STREAMED in (before, 1):
+            made = so.KnownSupportCertificate.build(
+                problem, np.zeros(k), basis, combination, np.zeros(k - 1)
+            )
+            share = made[1].relative_distance / (2.0**-20 / largest)
+            held.append(1.0 <= share <= 1.0 + 2.0**-19)
+    finally:
+        operators._STREAMED = before
+    return all(held)
 
 
 def forged() -> Pairs:

@@ -111,6 +111,7 @@ def honest() -> Iterator[Named]:
         for affine in ("as_is", "merged"):
             problem = so.PathNorm(image(), q, 2, affine)
             yield f"norm-image-{q}-{affine}", solved(problem, "one_pass")
+    yield "norm-of-least-q", solved(so.PathNorm(dense(3, 3, 2), 0.001), "one_pass")
     yield "norm-of-a-bias-alone", solved(so.PathNorm(biased(), 3), "one_pass")
     yield "norm-exact", solved(so.PathNorm(dense(3, 3, 2), 2), "path_enumeration")
     for name, network in (("", dense(4, 5, 3)), ("-of-outputs-apart", wide(1.5, 8))):
