@@ -177,7 +177,7 @@ def honest() -> Iterator[tuple[str, Any]]:
     seven = RootCertificate(SquareRoot(49), 7)
     closed = so.solve(so.Closedness([[[1]], [[1]]])).certificate
     yield "a root", seven
-    scalar = Newton().solve(RealRoot(np.float64(2.0)), so.Context())[1]
+    scalar = SquareCertificate(RealRoot(np.float64(49.0)), Square(7))
     yield "a scalar of NumPy", lambda: so.verify(scalar)
     yield "a search", Search().solve(SquareRoot(49), so.Context())[1]
     yield "an error", proof
