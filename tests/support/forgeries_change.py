@@ -450,7 +450,7 @@ def refusals() -> dict[str, Any]:
         "upper has a nan": lambda: so.OutputChange(net, net, 0, np.nan),
         "upper has an inf": lambda: so.OutputChange(net, net, 0, [1, np.inf]),
         "lower has dtype float16": lambda: so.OutputChange(net, net, np.float16(0), 1),
-        "lower is '0', no array": lambda: so.OutputChange(net, net, "0", 1),
+        "lower has dtype <U1": lambda: so.OutputChange(net, net, np.array("0"), 1),
         "lower and upper differ in shape": lambda: so.OutputChangeValue(np.ones(1), np.ones(2), 2),
         "upper has dtype complex128": lambda: so.OutputChange(net, net, 0, 1j),
         "is a Neuron that pools": lambda: so.OutputChange(pool, pool, 0, 1),
