@@ -83,7 +83,9 @@ class OnnxGraph:
         shapes = self._input_shapes(inputs, example, whole)
         self.input_shapes = shapes
         kinds = {i.type.tensor_type.elem_type for i in inputs if i.name in shapes}
-        self.dtype = np.dtype(np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32)
+        self.dtype: np.dtype[np.floating] = np.dtype(
+            np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32
+        )
         """Of values."""
         (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
         self.builder = NetworkBuilder(shape, first, more=more)

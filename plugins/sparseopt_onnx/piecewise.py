@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 
 from sparseopt.tools.reading import composed
@@ -40,7 +41,9 @@ def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         value = attributes.get(key)
         bounds.append(value if given is None else float(given.reshape(())))
     low, high = bounds
-    graph.set(node, composed.clip(graph.builder, graph.value(node), low, high, graph.label(node)))
+    value, name = graph.value(node), graph.label(node)
+    largest = float(np.finfo(graph.dtype).max)
+    graph.set(node, composed.clip(graph.builder, value, low, high, name, largest))
 
 
 def hard_sigmoid(graph: OnnxGraph, node: onnx.NodeProto) -> None:

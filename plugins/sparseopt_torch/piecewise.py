@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 import sparseopt as so
 from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.values import Value
@@ -25,16 +27,21 @@ def clip(graph: TorchGraph, call: Call) -> Value:
         if array is not None and array.size != 1:
             raise so.ProblemError("bounds that differ between entries are not supported")
         bounds.append(None if array is None else float(array.reshape(())))
-    return composed.clip(graph.builder, graph.value(call["self"]), bounds[0], bounds[1], call.name)
+    value = graph.value(call["self"])
+    return composed.clip(graph.builder, value, bounds[0], bounds[1], call.name, _largest(call))
 
 
 def threshold(graph: TorchGraph, call: Call) -> Value:
     """threshold where it is continuous: x above, the threshold itself below."""
     if float(call["threshold"]) != float(call["value"]):
         raise so.ProblemError("it jumps at its threshold, so it is not continuous")
-    return composed.clip(
-        graph.builder, graph.value(call["self"]), float(call["value"]), None, call.name
-    )
+    value, low = graph.value(call["self"]), float(call["value"])
+    return composed.clip(graph.builder, value, low, None, call.name, _largest(call))
+
+
+def _largest(call: Call) -> float:
+    """Return the largest number of the dtype of the call's result, float32 at least."""
+    return torch.finfo(torch.promote_types(call.node.meta["val"].dtype, torch.float32)).max
 
 
 def leaky_relu(graph: TorchGraph, call: Call) -> Value:

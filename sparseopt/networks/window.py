@@ -208,6 +208,8 @@ class MaxPool(Operator):
     windows: tuple[AxisWindow, ...]
 
     def __post_init__(self) -> None:
+        if not all(isinstance(w, AxisWindow) for w in self.windows):
+            raise ProblemError("windows of a maximum are AxisWindows; maps with weights are not")
         windows = tuple(AxisWindow(w.axis, w.index) for w in self.windows)
         object.__setattr__(self, "windows", windows)
 

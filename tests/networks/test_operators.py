@@ -252,6 +252,7 @@ def test_shapes_that_do_not_fit_are_refused(name: str) -> None:
         (lambda: max_window(0, pool_positions(2, 1, 1, (1, 0)), 2), "entirely in the padding"),
         (lambda: average_map(0, pool_positions(2, 1, 1, (1, 0)), 2, None), "entirely"),
         (lambda: pool_positions(2, 3, 1), "does not fit"),
+        (lambda: MaxPool((total_map(0, 2, False),)), "maps with weights"),
         (lambda: Input((3, 0)), "positive"),
         (lambda: AxisMap(0, np.zeros((1, 1), int), np.ones((1, 1)), np.zeros(1, int)), "positive"),
     ],

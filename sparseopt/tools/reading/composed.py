@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -84,17 +85,23 @@ def _require_near(bounds: np.ndarray) -> None:
 
 
 def clip(
-    builder: NetworkBuilder, value: Value, low: float | None, high: float | None, name: str
+    builder: NetworkBuilder,
+    value: Value,
+    low: float | None,
+    high: float | None,
+    name: str,
+    largest: float = math.inf,
 ) -> Value:
-    """Return min(max(value, low), high); None leaves a side open.
+    """Return min(max(value, low), high); None, and what is beyond `largest`, leave a side open.
+
+    `largest` is the largest number of the source's dtype, which files write for "no bound".
 
     As ``high - relu(high - low - relu(x - low))``: one path through it for each path into
     it, of weight 1, where ``relu(x - low) - relu(x - high)`` would have two. Where high - low would
     be rounded, low is added first: the network's function is exactly that of the bounds.
     """
-    limit = float(np.finfo(np.float32).max)
-    low = None if low is None or low <= -limit else float(low)
-    high = None if high is None or high >= limit else float(high)
+    low = None if low is None or low <= -largest else float(low)
+    high = None if high is None or high >= largest else float(high)
     if low is not None and high is not None and low > high:
         raise ProblemError(f"the lower bound {low} is above the upper bound {high}")
     _require_near(np.array([b for b in (low, high) if b is not None]))
@@ -124,7 +131,8 @@ def hard_sigmoid(
     builder: NetworkBuilder, value: Value, alpha: float, beta: float, name: str
 ) -> Value:
     """Return min(max(alpha value + beta, 0), 1)."""
-    return clip(builder, builder.affine(value, f"{name}:line", alpha, beta), 0.0, 1.0, name)
+    line = builder.affine(value, f"{name}:line", alpha, beta)
+    return clip(builder, line, 0.0, 1.0, name)
 
 
 def extreme(

@@ -60,6 +60,15 @@ def test_exact_values(low: float, other: float, high: float, factor: float) -> N
     assert (np.asarray(found) == right).all()
 
 
+def test_the_largest_float32_is_a_bound_of_doubles() -> None:
+    """Where values are float32 it leaves the side open; a double may be larger."""
+    largest = float(np.finfo(np.float32).max)
+    narrow = so.load_network(torch.nn.Hardtanh(0.0, largest), torch.zeros(1, 2))
+    assert narrow.run(np.array([[-1.0, 1e30]])).tolist() == [[0.0, 1e30]]
+    with pytest.raises(so.ProblemError, match=r"its bound 3\.40282e\+38 is so far away"):
+        read(0.0, largest, 1.0)
+
+
 class Jump(torch.nn.Module):
     """Steps by j at 0, among constants far from 0."""
 

@@ -49,7 +49,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[NetworkBuilder], Value], np.ndarray, floa
     "hardtanh": (lambda b: composed.clip(b, b.input, -1.0, 1.0, "f"), np.clip(X, -1, 1), 1.0),
     "low": (lambda b: composed.clip(b, b.input, 0.5, None, "f"), np.maximum(X, 0.5), 1.0),
     "high": (lambda b: composed.clip(b, b.input, None, -0.5, "f"), np.minimum(X, -0.5), 1.0),
-    "open": (lambda b: composed.clip(b, b.input, -1e39, 1e39, "f"), X, 1.0),
+    "open": (lambda b: composed.clip(b, b.input, -1e39, 1e39, "f", 1e38), X, 1.0),
     "one-point": (lambda b: composed.clip(b, b.input, 2.0, 2.0, "f"), np.full(8, 2.0), 1.0),
     "hard-sigmoid": (
         lambda b: composed.hard_sigmoid(b, b.input, 0.25, 0.5, "f"),
