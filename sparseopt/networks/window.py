@@ -175,10 +175,9 @@ class AxisWindow:
     index: np.ndarray
 
     def __post_init__(self) -> None:
-        index = _index(self.index, "index")
-        if index.max(axis=1).min() < 0:
+        object.__setattr__(self, "index", _index(self.index, "index"))
+        if self.index.max(axis=1).min() < 0:
             raise ProblemError("a pooling window lies entirely in the padding; reduce the padding")
-        object.__setattr__(self, "index", index)
 
     def reduce(
         self, x: np.ndarray, add: Callable[..., np.ndarray], fill: float | None
@@ -188,12 +187,11 @@ class AxisWindow:
         result = None
         for k in range(self.index.shape[1]):
             cells = self.index[:, k]
-            padding = cells < 0
             if fill is None:
-                cells = np.where(padding, self.index.max(axis=1), cells)
+                cells = np.where(cells < 0, self.index.max(axis=1), cells)
             term = np.take(x, np.maximum(cells, 0), axis=axis)
-            if fill is not None and padding.any():
-                mask = padding.reshape(-1, *(1,) * (x.ndim - axis - 1))
+            if cells.min() < 0:
+                mask = (cells < 0).reshape(-1, *(1,) * (x.ndim - axis - 1))
                 term = np.where(mask, fill, term)
             result = term if result is None else add(result, term)
         assert result is not None
@@ -243,8 +241,7 @@ class MaxPool(Operator):
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
         """Hand each output to all cells of its window."""
         for w in reversed(self.windows):
-            ones = np.ones(w.index.shape)
-            m = AxisMap(w.axis, w.index, ones, np.ones(len(ones), dtype=np.int64))
+            m = AxisMap(w.axis, w.index, np.ones(w.index.shape), np.ones(len(w.index), np.int64))
             value = m.transposed(value, inputs[0][w.axis])
         return [value]
 
