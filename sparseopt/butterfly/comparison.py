@@ -16,8 +16,8 @@ from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.butterfly.splitting import left_blocks, merge_all, right_blocks, unbuffered
 from sparseopt.butterfly.target import CHUNK, Reader, as_double, scale_of, units_of
 from sparseopt.judging.figures import Figure, NormSum
-from sparseopt.judging.rounding import TINY, UNIT, gamma, sum_terms
-from sparseopt.judging.scaling import times_power
+from sparseopt.judging.rounding import TINY, UNIT, gamma, lost, sum_terms
+from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 
 # What a loop of NumPy costs before it starts, in entries.
 _START = 85.0
@@ -182,7 +182,8 @@ class _Groups:
         # Without sums, the absolute value of a product is the product of the absolute values.
         if max(architecture.ranks) > 1:
             left, right = groups([np.abs(unit) for unit in units])
-        self.magnitude = _magnitude(left, right, *patterns)
+        self.magnitude = _magnitude(left, right, *patterns, power - exponent)
+        self.lost = lost(*(pattern.c for pattern in architecture))
         self.is_outer, self.run = u.shape[-1] == 1, 1
         if self.is_outer:
             # (a, b, p, d, q, 1) and (a, 1, p, d, q, c), as the cells have it.
@@ -193,13 +194,12 @@ class _Groups:
     def room(self) -> float:
         """Return a bound of the norm of what rounding changes of the product.
 
-        Numbers that underflow change it by less than TINY times the scale; one per cent covers
+        Entries of the factors are at most 1, which bounds what underflows; one per cent covers
         the rounding of the bound itself.
         """
         if self.is_zero:
             return 0.0
-        rounding = 1.01 * gamma(self.terms) * self.magnitude * self.scale
-        return rounding + TINY * (1.0 + self.scale)
+        return 1.01 * gamma(self.terms) * self.magnitude + self.lost * (1.0 + self.scale)
 
     def residual(self, i: int, ranges: Ranges, cells: np.ndarray) -> np.ndarray:
         """Return some cells, or their blocks (s, t, l, j, k), minus those of the product."""
@@ -213,11 +213,21 @@ class _Groups:
 
 
 def _magnitude(
-    left: np.ndarray, right: np.ndarray, one: KroneckerPattern, two: KroneckerPattern
+    left: np.ndarray,
+    right: np.ndarray,
+    one: KroneckerPattern,
+    two: KroneckerPattern,
+    exponent: int,
 ) -> float:
-    """Return the norm, over all blocks, of the sum over r of the norms of column and row r."""
+    """Return the norm, over all blocks, of the sum over r of the norms of column and row r, times
+    two to a power; both groups near 1, so that squares that underflow change it by `TINY` there."""
+    powers = [exponent_of(largest_part(group)) for group in (left, right)]
+    left, right = (times_power(g, -p) for g, p in zip((left, right), powers, strict=True))
     columns = np.einsum("abcd,abcd->acd", left, left.conj()).real
     along = np.moveaxis(right, 2, -1)
     rows = np.vecdot(along, along).real
     grid = one.a, two.a // one.a, one.rank_with(two), one.d // two.d, two.d
-    return float(np.linalg.norm(np.sqrt(columns.reshape(grid) * rows.reshape(grid)).sum(axis=2)))
+    found = np.linalg.norm(
+        (np.sqrt(columns).reshape(grid) * np.sqrt(rows).reshape(grid)).sum(axis=2)
+    )
+    return float(times_power(found + TINY, sum(powers) + exponent))

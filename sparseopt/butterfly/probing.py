@@ -142,7 +142,7 @@ def _times_array(reader: Reader, x: np.ndarray) -> tuple[np.ndarray, float, Figu
     """Return target times x, scaled, a bound of the norm of what was rounded, and the norm of the
     target; one read of it."""
     m, n = reader.target.shape
-    y, norm, many = np.zeros((m, x.shape[1])), NormSum(), 0
+    y, norm, sums = np.zeros((m, x.shape[1])), NormSum(), np.zeros(m, dtype=np.int64)
     with np.errstate(over="ignore", invalid="ignore"):
         for rows, columns, part in reader.placed_parts():
             norm.add(part)
@@ -152,10 +152,10 @@ def _times_array(reader: Reader, x: np.ndarray) -> tuple[np.ndarray, float, Figu
                 stop = min(start + _WIDTH, columns.stop)
                 own = part[:, start - columns.start : stop - columns.start]
                 y[rows] += own @ x[start:stop]
-                many += rows.start == 0
+                sums[rows] += 1
     figure = norm.figure()
     # Every row is a sum of so many sums, each of at most _WIDTH products.
-    terms = sum_terms(min(n, _WIDTH) + 1 + many, y)
+    terms = sum_terms(min(n, _WIDTH) + 1 + int(sums.max()), y)
     sizes = figure.high() * float(np.linalg.norm(x))
     return y, 1.01 * (gamma(terms) + TINY) * sizes, replace(figure, exponent=reader.exponent)
 

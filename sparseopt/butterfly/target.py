@@ -21,7 +21,7 @@ from sparseopt.interface.arrays import (
 )
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.figures import NormSum
-from sparseopt.judging.rounding import TINY, gamma, sum_terms
+from sparseopt.judging.rounding import gamma, lost, sum_terms
 from sparseopt.judging.scaling import (
     exponent_of,
     largest_part,
@@ -65,6 +65,9 @@ def accept_target(value: Any) -> Any:
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
         from scipy.sparse.linalg import aslinearoperator
 
+        if scipy.sparse.issparse(value) and value.dtype.kind in "biu":
+            to_double(value.tocoo().data, "target")
+            value = value.astype(np.float64)
         target = aslinearoperator(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "chunks"):
         target = Stored(value)
@@ -313,11 +316,12 @@ class Chain:
     def room(self, size: float) -> float:
         """Return a bound of the norm of what `times` rounds, if that of `magnitudes` is `size`.
 
-        Entries of the factors are at most 1, so what underflows is below TINY before the power
-        is applied; one per cent covers the rounding of the bound itself.
+        Entries of the factors are at most 1, which bounds what underflows before the power is
+        applied; one per cent covers the rounding of the bound itself.
         """
-        terms = sum_terms(sum(pattern.c for pattern in self._patterns), *self.factors)
-        return 1.01 * gamma(terms) * size + TINY * (1.0 + scale_of(self._power))
+        lengths = [pattern.c for pattern in self._patterns]
+        terms = sum_terms(sum(lengths), *self.factors)
+        return 1.01 * gamma(terms) * size + lost(*lengths) * (1.0 + scale_of(self._power))
 
     def _apply(self, factors: Sequence[np.ndarray], x: np.ndarray) -> np.ndarray:
         for factor, pattern in reversed(list(zip(factors, self._patterns, strict=True))):
@@ -350,8 +354,8 @@ def as_double(array: np.ndarray) -> np.ndarray:
     Raises
     ------
     ProblemError
-        For longer floats.
+        For integers and longer floats.
     """
-    if not np.can_cast(array.dtype, np.complex128):
-        raise ProblemError(f"dtype {array.dtype} has more digits than double precision; {_WANTED}")
+    if array.dtype.kind not in "fc" or not np.can_cast(array.dtype, np.complex128):
+        raise ProblemError(f"dtype {array.dtype} may have more digits than a double; {_WANTED}")
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)

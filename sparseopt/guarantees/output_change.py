@@ -201,7 +201,7 @@ class OutputChangeValue:
 
     def __post_init__(self) -> None:
         for name in ("lower", "upper"):
-            array = np.asarray(getattr(self, name))
+            array = as_array(getattr(self, name), name)
             if array.dtype != np.float64:
                 raise ProblemError(f"{name} has dtype {array.dtype}, not float64")
             require_finite(array, name)

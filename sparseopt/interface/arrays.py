@@ -72,7 +72,7 @@ def require_finite_beside(array: Any, name: str) -> None:
 
 def as_array(value: Any, name: str) -> np.ndarray:
     """Return `numpy.asarray` of a value, without rounding: it makes floats of large integers where
-    a list holds a float, or integers of both signs beyond those of 64 bits.
+    a list or a table holds a float, or integers of both signs beyond those of 64 bits.
 
     Raises
     ------
@@ -89,15 +89,38 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
         array = np.asarray(value)
     except ValueError as error:
         raise no_array(name, error) from error
-    mixed = isinstance(value, list | tuple) and array.dtype.kind in "fc"
-    if mixed and np.abs(array).max(initial=0) >= _EXACT:
-        for place, number in np.ndenumerate(np.asarray(value, dtype=object)):
-            if isinstance(number, int | np.integer) and int(number) != float(number):
+    _require_unmasked(value, name)
+    made = array.dtype.kind in "fc" and not isinstance(value, np.ndarray | np.generic)
+    if made and np.abs(array).max(initial=0) >= _EXACT:
+        _require_one_dtype(value, name)
+        for place, item in np.ndenumerate(np.asarray(value, dtype=object)):
+            number = item.item() if hasattr(item, "item") else item
+            if isinstance(number, int) and number != array[place].item():
                 raise ProblemError(
                     f"{name} holds {short(number)} at entry {place}, which float64 does not; pass "
                     "float64 numbers"
                 )
     return array
+
+
+def _require_one_dtype(value: Any, name: str) -> None:
+    """Refuse tables of several dtypes: what they give as an array is rounded already."""
+    if (
+        len(getattr(value, "shape", ())) == 2
+        and len(set(map(str, getattr(value, "dtypes", ())))) > 1
+    ):
+        raise ProblemError(
+            f"{name} is a table of several dtypes with numbers from 2^53 on, which float64 need "
+            "not hold; pass an array of float64 numbers"
+        )
+
+
+def _require_unmasked(value: Any, name: str) -> None:
+    """Refuse masks, also of arrays within lists."""
+    unmasked(value, name)
+    for item in value if isinstance(value, list | tuple) else ():
+        if isinstance(item, list | tuple | np.ma.MaskedArray):
+            _require_unmasked(item, name)
 
 
 def unmasked(value: Any, name: str) -> Any:
@@ -249,11 +272,7 @@ def as_support(value: Any, name: str) -> np.ndarray:
         value = value.toarray()  # type: ignore[attr-defined]
     elif hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    value = unmasked(value, name)
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise no_array(name, error) from error
+    array = as_array(value, name)
     if array.ndim != 2:
         hint = "; for one matrix write [I]" if array.ndim == 1 else ""
         raise ProblemError(f"{name} must be a matrix, got an array of shape {array.shape}{hint}")

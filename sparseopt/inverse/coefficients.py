@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only, require_finite, to_double
+from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 
@@ -26,7 +26,7 @@ class Coefficients:
     x: np.ndarray
 
     def __post_init__(self) -> None:
-        x = np.asarray(self.x)
+        x = as_array(self.x, "x")
         if x.ndim != 1 or x.dtype.kind not in "iufc":
             raise ProblemError(
                 f"x must be a vector of numbers, got shape {x.shape} and dtype {x.dtype}"

@@ -24,7 +24,7 @@ from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.interface.arrays import to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.integers import as_integers
-from sparseopt.judging.rounding import TINY, UNIT, gamma, norm_bound, two_product
+from sparseopt.judging.rounding import TINY, UNIT, gamma, lost, norm_bound, two_product
 
 _CHUNK = 1 << 20
 _STREAMED = 1 << 24
@@ -66,8 +66,7 @@ class ColumnOperator:
         self.is_product = isinstance(source, KroneckerProduct)
         self.source = _times_power(source, exponent) if self.is_product else source
         self._factor = 1.0 if self.is_product else math.ldexp(1.0, exponent)
-        # What underflows in a column: entries of all factors but the first are at most 1.
-        self._lost = TINY * (1.0 + (np.abs(self.source.factors[0]).max() if self.is_product else 0))
+        self._lost = _lost(self.source) if self.is_product else TINY
         rows, self._given_columns = (int(side) for side in source.shape)
         self._own = rows, self._given_columns if entries is None else len(entries)
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
@@ -287,6 +286,12 @@ class ColumnOperator:
             whole = np.zeros(self._given_columns, whole.dtype)
             whole[self._entries] = self._complex_of(x)
         return self._real_of(np.asarray(self.source.matvec(whole)).ravel() * self._factor)
+
+
+def _lost(product: KroneckerProduct) -> float:
+    """Return what underflows in a column: entries of all factors but the first are at most 1."""
+    sides = [max(pattern.b, pattern.c) for pattern in product.architecture]
+    return lost(*sides) * (1.0 + float(np.abs(product.factors[0]).max()))
 
 
 def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:

@@ -92,16 +92,41 @@ def _as_sparse_design(value: Any) -> Any:
     _require_numbers(value.dtype, "design")
     if value.ndim != 2:
         raise ProblemError(f"design must be a matrix, got a sparse array of shape {value.shape}")
-    matrix = value if value.format in ("csr", "csc") else value.tocsc()
-    cls = scipy.sparse.csr_array if matrix.format == "csr" else scipy.sparse.csc_array
-    if matrix.dtype.kind not in "fc":
-        data = to_double(matrix.data, "design")
-        matrix = cls((data, matrix.indices, matrix.indptr), shape=matrix.shape)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
+    cls = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
+    if value.format in ("csr", "csc") and value.has_canonical_format:
+        data = value.data if value.dtype.kind in "fc" else to_double(value.data, "design")
+        matrix = cls((data, value.indices, value.indptr), shape=value.shape)
+    else:
+        matrix = cls(_without_duplicates(value.tocoo()))
     parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)
+
+
+def _without_duplicates(matrix: Any) -> Any:
+    """Return a sparse matrix with what is stored twice added up, without rounding."""
+    order = np.lexsort((matrix.row, matrix.col))
+    row, column = matrix.row[order], matrix.col[order]
+    values = to_double(matrix.data[order], "design")
+    new = np.append(True, (np.diff(row) != 0) | (np.diff(column) != 0))[: len(values)]
+    first = np.flatnonzero(new)
+    counts = np.diff(np.append(first, len(values)))
+    found, open_ = values[first], np.arange(len(first))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(1, int(counts.max(initial=1))):
+            open_ = open_[counts[open_] > k]
+            one, two = found[open_], values[first[open_] + k]
+            added = found[open_] = one + two
+            part = added - one
+            lost = (one - (added - part)) + (two - part)  # Knuth's TwoSum
+            if lost.any() and np.isfinite(values).all():
+                i = first[open_[np.flatnonzero(lost)[0]]]
+                raise ProblemError(
+                    f"design stores numbers at entry {(int(row[i]), int(column[i]))} whose sum "
+                    "float64 does not hold; add them up first (.sum_duplicates())"
+                )
+    narrow = found.astype(matrix.dtype) if matrix.dtype.kind in "fc" else found
+    kept = narrow if np.array_equal(narrow, found, equal_nan=True) else found
+    return scipy.sparse.coo_array((kept, (row[first], column[first])), shape=matrix.shape)
 
 
 def _require_finite(design: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_int64, read_only
+from sparseopt.interface.arrays import as_array, as_int64, read_only
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -28,7 +28,7 @@ MOST_BITS = 13_000
 
 def as_rationals(value: Any, name: str) -> np.ndarray:
     """Return a vector of integers and Fractions; floats stand for what they are."""
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype.kind == "c" and array.ndim == 1:
         array = np.stack([array.real, array.imag])
     if array.size == 0 or not (array.ndim == 1 or (array.ndim == 2 and len(array) == 2)):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
+import scipy.sparse
 
 from sparseopt.interface.certificate import (
     NOBODY,
@@ -74,27 +78,61 @@ def forget_derived(value: Any) -> None:
 
     An engine works on the very objects that it hands over. What they remember of cached
     properties (norms, unrolled graphs), and what was planted there, is derived again by the judge.
-    Numbers, texts and arrays of derived classes, which can answer as they like, are refused.
+    Numbers, texts, arrays and containers of derived classes, which can answer as they like, are
+    refused.
     """
-    if not isinstance(value, dict | list | tuple):
-        names = _field_names(type(value))  # type: ignore[arg-type]
-        if names is None:
-            return
-        for name in getattr(value, "__dict__", {}).keys() - names:
-            if hasattr(type(value), name):
-                value.__dict__.pop(name, None)
-        value = [getattr(value, name, None) for name in names]
-    for item in value.values() if isinstance(value, dict) else value:
-        if type(item) not in _PLAIN:
-            if isinstance(item, _BASIC) and type(item) not in _SCALARS:
-                raise TypeError(f"a {type(item).__name__} may answer otherwise than its base")
-            forget_derived(item)
+    for part in _parts(value):
+        kind = type(part)
+        if kind not in _PLAIN:
+            if _is_derived(part):
+                raise TypeError(f"a {kind.__name__} may answer otherwise than its base")
+            forget_derived(part)
 
 
-# Nothing hides an attribute of these, and there are many of them.
-_PLAIN = frozenset((bool, int, float, complex, str, type(None), np.ndarray, Fraction))
-_BASIC = int, float, complex, str, np.ndarray, Fraction
-_SCALARS = frozenset(np.sctypeDict.values())
+def _is_derived(value: Any) -> bool:
+    """Whether it is a number, text, array, tensor or container, but of no class that is known."""
+    kind = type(value)
+    if isinstance(value, _BASIC):
+        return kind not in _EXACT
+    if not (hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__")):
+        return False
+    torch, cupy = map(sys.modules.get, ("torch", "cupy"))
+    known = (torch and torch.Tensor, torch and torch.nn.Parameter, cupy and cupy.ndarray)
+    return kind not in known
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    """Return what an object holds."""
+    kind: Any = type(value)
+    if kind is np.ndarray:
+        return value.flat if value.dtype.hasobject else ()
+    if kind is dict:
+        return chain(value, value.values())
+    if kind in _CONTAINERS:
+        return cast(Iterable[Any], value)
+    if kind is Fraction:
+        return value.numerator, value.denominator
+    names = _field_names(kind)
+    if kind in _SPARSE_KINDS:
+        names = _SPARSE
+    elif hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__"):
+        names = frozenset()
+    if names is None:
+        return ()
+    for name in getattr(value, "__dict__", {}).keys() - names:
+        if kind in _SPARSE_KINDS or hasattr(kind, name):
+            value.__dict__.pop(name, None)
+    return [getattr(value, name, None) for name in names]
+
+
+_PLAIN = frozenset((bool, int, float, complex, str, type(None), *np.sctypeDict.values()))
+"""Classes of what holds nothing, and of which there is much."""
+_CONTAINERS = frozenset((list, tuple))
+_SPARSE = frozenset(("data", "indices", "indptr", "_shape", "maxprint"))
+"""Attributes of sparse arrays by rows or columns; what else is there need not be true."""
+_SPARSE_KINDS = frozenset((scipy.sparse.csr_array, scipy.sparse.csc_array))
+_EXACT = frozenset((dict, np.ndarray, Fraction)) | _CONTAINERS | _SPARSE_KINDS
+_BASIC = int, float, complex, str, scipy.sparse.sparray, scipy.sparse.spmatrix, *_EXACT
 
 
 @lru_cache(maxsize=512)

@@ -24,6 +24,8 @@ TINY = 2.0**-450
 FUNCTION = 2.0**-50
 """What NumPy's elementary functions (powers, logarithms, exponentials) may be off, relatively:
 eight units, taken on trust where NumPy's own tests hold them to four."""
+_GROWTH = 500.0
+"""Powers of two by which what underflows early may grow and stay far below `TINY`."""
 _SPLITTER = 2.0**27 + 1.0
 _PRODUCTS = 1 << 16
 """Products at a time of `row_dots`: its temporaries stay in the cache."""
@@ -45,6 +47,15 @@ def sum_terms(length: int, *arrays: np.ndarray) -> int:
     sums of 2 r real ones: together off by sqrt(2) gamma(2 r), which is at most gamma(3 r).
     """
     return length * (3 if any(array.dtype.kind == "c" for array in arrays) else 1)
+
+
+def lost(*lengths: int) -> float:
+    """Return a bound of what underflow takes from an entry, or the norm, of a product of factors
+    with entries of at most 1 in real and imaginary part, whose sums have so many terms.
+
+    `TINY`; infinity where later factors might make much of what was lost in the first ones.
+    """
+    return TINY if sum(map(math.log2, lengths)) + 0.5 * len(lengths) <= _GROWTH else math.inf
 
 
 def above(value: float, operations: int = 1) -> float:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_array, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -77,7 +77,7 @@ class LipschitzCertificate(Certificate):
 
     def __post_init__(self) -> None:
         if self.weights is not None:
-            weights = np.asarray(self.weights)
+            weights = as_array(self.weights, "weights")
             if weights.dtype.kind not in "fiu":
                 raise ProblemError(f"weights have dtype {weights.dtype}, not float64")
             object.__setattr__(self, "weights", read_only(weights.astype(np.float64, copy=False)))

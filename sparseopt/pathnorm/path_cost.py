@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import networkx as nx
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_array, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -70,7 +70,7 @@ class PathCosts:
         object.__setattr__(self, "tolerance", as_float(self.tolerance, "tolerance"))
         shares = {}
         for name, share in self.shares.items():
-            array = np.asarray(share)
+            array = as_array(share, "a share")
             if array.dtype.kind not in "fiu":
                 raise ProblemError(f"the shares of {name} have dtype {array.dtype}, not float64")
             shares[name] = read_only(array.astype(np.float64, copy=False))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_array, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -68,7 +68,7 @@ class PathNormValue:
     def __post_init__(self) -> None:
         for name in ("value", "log10", "tolerance"):
             object.__setattr__(self, name, as_float(getattr(self, name), name))
-        logs = np.asarray(self.per_output_log10)
+        logs = as_array(self.per_output_log10, "per_output_log10")
         if logs.dtype.kind not in "fiu":
             raise ProblemError(f"per_output_log10 holds numbers of dtype {logs.dtype}, not floats")
         logs = read_only(logs.astype(np.float64, copy=False))

@@ -20,7 +20,7 @@ import numpy as np
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.product import KroneckerProduct, apply_factor
 from sparseopt.judging.figures import Figure
-from sparseopt.judging.rounding import TINY, UNIT, gamma
+from sparseopt.judging.rounding import TINY, UNIT, gamma, lost
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.quantization.exact import root_above
 
@@ -306,8 +306,9 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
         one, other = (2.0 ** (p - top) for p in powers)
         difference = whole[0] * one - whole[1] * other
     norm, value = float(np.linalg.norm(whole[0])), float(np.linalg.norm(difference))
-    norm_room = loss * sizes[0] + gamma(4 * difference.size) * norm + TINY
-    room = loss * (sizes[0] * one + sizes[1] * other) + gamma(4 * difference.size) * value + TINY
+    small = lost(*(pattern.c for pattern in patterns))
+    norm_room = loss * sizes[0] + gamma(4 * difference.size) * norm + small
+    room = loss * (sizes[0] * one + sizes[1] * other) + gamma(4 * difference.size) * value + small
     return _between(*_enclosed(value, room, norm, norm_room), top - powers[0])
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_figure, as_int64, read_only
+from sparseopt.interface.arrays import as_array, as_figure, as_int64, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -128,7 +128,7 @@ class MinimumNormInterpolant(Problem[InterpolatingNetwork, "InterpolantCertifica
     def __post_init__(self) -> None:
         points: Any = self.points
         if not isinstance(points, np.ndarray):
-            points = np.asarray(points)
+            points = as_array(points, "points")
         if points.ndim == 2 and points.shape[1] == 1:
             points = points[:, 0]
         points, values = as_real(points, "points", 1), as_real(self.values, "values", 1)

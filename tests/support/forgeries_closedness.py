@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product as product_of
 from types import SimpleNamespace
@@ -53,9 +54,12 @@ from sparseopt.judging.exact import counts, rank
 from sparseopt.training.sparse_training import ONE_OUTPUT
 
 
-class _SaidToBeSix(list):
+class _SaidToBeSix:
     def __len__(self) -> int:
         return 6
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(())
 
 
 def forged() -> Pairs:
