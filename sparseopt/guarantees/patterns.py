@@ -102,14 +102,15 @@ class _Pass:
         size = layer.matrix(np.abs(self.wires.floats))
         with np.errstate(over="ignore", invalid="ignore"):
             values = matrix @ self.values[window]
-            most = size @ (np.abs(self.values[window]) + self.errors[window])
+            sizes = np.abs(self.values[window]) + self.errors[window]
+            most = size @ sizes
             bias = self.wires.floats[layer.bias[biased], None]
             values[biased] += bias
             most[biased] += np.abs(bias)
             terms = int(np.bincount(layer.heads - layer.start, minlength=1).max(initial=0))
             errors = size @ self.errors[window] + (2 * terms + 6) * UNIT * most
             # What underflow loses: of products, and of weights that are no normal floats.
-            errors += _LEAST * (1 + terms * np.abs(self.values[window]).max(axis=0, initial=0.0))
+            errors += _LEAST * (1 + terms * sizes.max(axis=0, initial=0.0))
             errors *= 1 + 2**-20
         wild = ~(np.isfinite(values) & np.isfinite(errors))
         values[wild], errors[wild] = 0.0, np.inf

@@ -79,7 +79,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
     ProblemError
         What NumPy makes no array of, a mask, or an integer that float64 does not hold, by entry.
     """
-    return value if type(value) is np.ndarray else _as_new_array(unmasked(value, name), name)
+    return value if type(value) is np.ndarray else _as_new_array(value, name)
 
 
 def _as_new_array(value: Any, name: str) -> np.ndarray:
@@ -117,7 +117,8 @@ def _require_one_dtype(value: Any, name: str) -> None:
 
 def _require_unmasked(value: Any, name: str) -> None:
     """Refuse masks, also of arrays within lists."""
-    unmasked(value, name)
+    if isinstance(value, np.ma.MaskedArray):
+        _refuse_mask(name)
     for item in value if isinstance(value, list | tuple) else ():
         if isinstance(item, list | tuple | np.ma.MaskedArray):
             _require_unmasked(item, name)

@@ -288,10 +288,9 @@ class ColumnOperator:
         return self._real_of(np.asarray(self.source.matvec(whole)).ravel() * self._factor)
 
 
-def _lost(product: KroneckerProduct) -> float:
+def _lost(own: KroneckerProduct) -> float:
     """Return what underflows in a column: entries of all factors but the first are at most 1."""
-    sides = [max(pattern.b, pattern.c) for pattern in product.architecture]
-    return lost(*sides) * (1.0 + float(np.abs(product.factors[0]).max()))
+    return lost(*(max(p.b, p.c) for p in own.architecture)) * (1.0 + np.abs(own.factors[0]).max())
 
 
 def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:

@@ -122,18 +122,17 @@ class ScaledProblem:
         self.design, self._squares = problem.real_design, problem.column_squares
         exponent = 0 if self._squares is not None else math.frexp(problem.largest_entries[0])[1]
         self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
-        target, self.weights, self._c = problem.target, None, 0
-        if problem.sample_weights is not None:
-            target = np.where(problem.sample_weights > 0.0, target, 0.0)  # the others do not count
-        self._b = math.frexp(largest_entry(target))[1]
-        if self._a:
-            self.design = _shifted(self.design, -self._a)
-        self.is_complex = problem.is_complex
-        self.target = np.ldexp(as_parts(target, self.is_complex), -self._b)
+        self.is_complex, target = problem.is_complex, problem.target
+        self.weights, self._c = None, 0
         if problem.sample_weights is not None:
             self._c = math.frexp(float(problem.sample_weights.max()))[1] // 2
             weights = np.ldexp(problem.sample_weights, -2 * self._c)
             self.weights = np.tile(weights, 1 + self.is_complex)
+            target = np.where(weights > 0.0, target, 0.0)  # other rows do not count
+        self._b = math.frexp(largest_entry(target))[1]
+        if self._a:
+            self.design = _shifted(self.design, -self._a)
+        self.target = np.ldexp(as_parts(target, self.is_complex), -self._b)
         self._take_penalty(problem.penalty, problem.shape[1])
 
     def _take_penalty(self, penalty: Penalty, size: int) -> None:

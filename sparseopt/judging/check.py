@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import lru_cache
-from itertools import chain
-from typing import Any, cast
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -37,8 +36,7 @@ def check_certificate(
 
     Never raises: whatever goes wrong inside a check is a refusal that says so.
     """
-    steps = Steps(outsiders)
-    claim = "a certificate of some problem"
+    steps, claim = Steps(outsiders), "a certificate of some problem"
     try:
         forget_derived((certificate, problem, answer))
         asked: Any = problem if problem is not None else getattr(certificate, "problem", None)
@@ -81,65 +79,62 @@ def forget_derived(value: Any) -> None:
     Numbers, texts, arrays and containers of derived classes, which can answer as they like, are
     refused.
     """
-    for part in _parts(value):
-        kind = type(part)
-        if kind not in _PLAIN:
-            if _is_derived(part):
-                raise TypeError(f"a {kind.__name__} may answer otherwise than its base")
-            forget_derived(part)
-
-
-def _is_derived(value: Any) -> bool:
-    """Whether it is a number, text, array, tensor or container, but of no class that is known."""
-    kind = type(value)
-    if isinstance(value, _BASIC):
-        return kind not in _EXACT
-    if not (hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__")):
-        return False
-    torch, cupy = map(sys.modules.get, ("torch", "cupy"))
-    known = (torch and torch.Tensor, torch and torch.nn.Parameter, cupy and cupy.ndarray)
-    return kind not in known
-
-
-def _parts(value: Any) -> Iterable[Any]:
-    """Return what an object holds."""
     kind: Any = type(value)
-    if kind is np.ndarray:
-        return value.flat if value.dtype.hasobject else ()
-    if kind is dict:
-        return chain(value, value.values())
-    if kind in _CONTAINERS:
-        return cast(Iterable[Any], value)
-    if kind is Fraction:
-        return value.numerator, value.denominator
-    names = _field_names(kind)
-    if kind in _SPARSE_KINDS:
-        names = _SPARSE
-    elif hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__"):
-        names = frozenset()
-    if names is None:
-        return ()
-    for name in getattr(value, "__dict__", {}).keys() - names:
-        if kind in _SPARSE_KINDS or hasattr(kind, name):
-            value.__dict__.pop(name, None)
-    return [getattr(value, name, None) for name in names]
+    if kind in _HELD:
+        parts = _HELD[kind](value)
+    else:
+        names = _KNOWN.get(kind) or _names(kind)
+        for name in getattr(value, "__dict__", {}).keys() - names:
+            if names is _SPARSE or (names is not _UNKNOWN and hasattr(kind, name)):
+                value.__dict__.pop(name, None)
+        parts = [getattr(value, name, None) for name in names]
+    for part in parts:
+        if type(part) not in _PLAIN:
+            forget_derived(part)
 
 
 _PLAIN = frozenset((bool, int, float, complex, str, type(None), *np.sctypeDict.values()))
 """Classes of what holds nothing, and of which there is much."""
-_CONTAINERS = frozenset((list, tuple))
+_HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
+    list: iter,
+    tuple: iter,
+    dict: dict.items,
+    np.ndarray: lambda value: value.flat if value.dtype.hasobject else (),
+}
+"""What an object of a class holds."""
 _SPARSE = frozenset(("data", "indices", "indptr", "_shape", "maxprint"))
 """Attributes of sparse arrays by rows or columns; what else is there need not be true."""
-_SPARSE_KINDS = frozenset((scipy.sparse.csr_array, scipy.sparse.csc_array))
-_EXACT = frozenset((dict, np.ndarray, Fraction)) | _CONTAINERS | _SPARSE_KINDS
-_BASIC = int, float, complex, str, scipy.sparse.sparray, scipy.sparse.spmatrix, *_EXACT
+_UNKNOWN = frozenset(("?",))
+"""Stands for the attributes of code, and of other classes of which nothing is known."""
+_KNOWN = {
+    Fraction: frozenset(("numerator", "denominator")),
+    scipy.sparse.csr_array: _SPARSE,
+    scipy.sparse.csc_array: _SPARSE,
+}
+_BASIC = int, float, complex, str, scipy.sparse.sparray, scipy.sparse.spmatrix, Fraction, *_HELD
 
 
 @lru_cache(maxsize=512)
-def _field_names(cls: type) -> frozenset[str] | None:
-    """Return the names of the fields of a dataclass; None of any other class."""
-    found = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else None
-    return None if found is None else frozenset(field.name for field in found)
+def _names(kind: type) -> frozenset[str]:
+    """Return the attributes that count of an object of a class.
+
+    Raises
+    ------
+    TypeError
+        For derived classes of numbers, texts, arrays and containers, and for imitations of tensors.
+    """
+    is_tensor = hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__")
+    if issubclass(kind, _BASIC) or (is_tensor and not _is_known_tensor(kind)):
+        raise TypeError(f"a {kind.__name__} may answer otherwise than its base")
+    if dataclasses.is_dataclass(kind):
+        return frozenset(field.name for field in dataclasses.fields(kind))
+    return frozenset() if is_tensor else _UNKNOWN
+
+
+def _is_known_tensor(kind: type) -> bool:
+    torch, cupy = map(sys.modules.get, ("torch", "cupy"))
+    known: tuple[Any, ...] = (torch.Tensor, torch.nn.Parameter) if torch else ()
+    return kind in (*known, cupy.ndarray if cupy else None)
 
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page

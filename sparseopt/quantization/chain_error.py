@@ -291,7 +291,7 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
     if not all(f.any() for f in first):  # zero
         return Figure(0.5, 0.5) if all(f.any() for f in second) else Figure(0.0, 0.0)
     terms = sum(pattern.c for pattern in patterns) + 4 * len(patterns) + 8
-    loss = gamma(3 * terms) * _MORE
+    loss, small = gamma(3 * terms) * _MORE, lost(*(pattern.c for pattern in patterns))
     eye = np.eye(patterns.shape[1])
     whole, sizes, powers = [], [], list[int]()
     with np.errstate(under="ignore"):
@@ -302,14 +302,12 @@ def _dense(first: list[np.ndarray], second: list[np.ndarray], patterns: Architec
             sizes.append(float(np.linalg.norm(_applied([np.abs(f) for f in near], patterns, eye))))
             # Zero has no exponent: it is zero in units of the other.
             powers.append(sum(own) if all(f.any() for f in chain) else powers[0])
-        top = max(powers)
-        one, other = (2.0 ** (p - top) for p in powers)
+        one, other = (2.0 ** (p - max(powers)) for p in powers)
         difference = whole[0] * one - whole[1] * other
     norm, value = float(np.linalg.norm(whole[0])), float(np.linalg.norm(difference))
-    small = lost(*(pattern.c for pattern in patterns))
     norm_room = loss * sizes[0] + gamma(4 * difference.size) * norm + small
     room = loss * (sizes[0] * one + sizes[1] * other) + gamma(4 * difference.size) * value + small
-    return _between(*_enclosed(value, room, norm, norm_room), top - powers[0])
+    return _between(*_enclosed(value, room, norm, norm_room), max(powers) - powers[0])
 
 
 def _applied(factors: list[np.ndarray], patterns: Architecture, x: np.ndarray) -> np.ndarray:

@@ -202,13 +202,14 @@ def _sequence(network: Network) -> list[Node]:
 def _biases(network: Network, nodes: list[Node]) -> list[np.ndarray | None]:
     """Return the bias of both dense layers, whether it stands in the layer or is added after it."""
     found: list[np.ndarray | None] = []
+    last: Any = None  # what was computed before, but for its shape
     for node in nodes:
         if isinstance(node.op, Dense):
             bias = node.op.bias
             found.append(None if bias is None else _floats(bias, node.name))
         elif isinstance(node.op, Scale):
-            after = found and not isinstance(nodes[nodes.index(node) - 1].op, Relu)
-            if node.op.factor is not None or not after or found[-1] is not None:
+            bare = isinstance(last, Dense) and last.bias is None
+            if node.op.factor is not None or not bare:
                 raise ProblemError(
                     f"node {node.name!r} scales or shifts by constants that are not the bias of a "
                     "dense layer; merge them into the layer before it (network.merged)"
@@ -216,6 +217,7 @@ def _biases(network: Network, nodes: list[Node]) -> list[np.ndarray | None]:
             if node.op.bias is not None:
                 shape = network.shapes[node.name]
                 found[-1] = np.broadcast_to(_floats(node.op.bias, node.name), shape).ravel()
+        last = last if isinstance(node.op, Reshape) else node.op
     return found
 
 
