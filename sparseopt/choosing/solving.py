@@ -56,9 +56,14 @@ class Attempt:
 
 
 def _attempt(
-    item: Prepared, problem: Problem, context: Context, check: bool, chosen: bool
+    item: Prepared,
+    problem: Problem,
+    context: Context,
+    asked: float | None,
+    check: bool,
+    chosen: bool,
 ) -> Attempt:
-    """Run one candidate."""
+    """Run one candidate; `asked` is the tolerance, whatever a solver makes of the context."""
     assert item.solver is not None
     try:
         result = item.solver.solve(problem, context)
@@ -85,7 +90,7 @@ def _attempt(
     if not verdict.ok:
         return Attempt(f"its certificate was refused: {verdict.details[-1]}", broken=True)
     remember(certificate, verdict)
-    return _graded(answer, certificate, problem, context.tolerance)
+    return _graded(answer, certificate, problem, asked)
 
 
 def _graded(
@@ -188,7 +193,7 @@ def solve(
             continue
         if best is not None and (item.on_request or not _may_improve(item.candidate, best[0])):
             continue
-        attempt = _attempt(item, problem, context, check, solver is not None)
+        attempt = _attempt(item, problem, context, asked, check, solver is not None)
         candidates[i] = item.candidate.after(attempt.outcome + _late(context))
         broken = broken or (attempt if attempt.broken else None)
         result = attempt.answered

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import length_hint
@@ -20,6 +21,7 @@ from sparseopt.interface.problem import Answer, Problem, Proof
 from sparseopt.interface.solution import Solution
 from sparseopt.interface.solver import Solver
 from sparseopt.judging.check import Check, remember, remembered
+from sparseopt.judging.serialization import to_json
 
 Outcome = Solution[Answer, Proof] | SolveError
 
@@ -111,7 +113,8 @@ class _Sweep:
         self._context = Context(progress=progress)
         self._expected = length_hint(problems)
         self._found: dict[int, Outcome[Any, Any]] = {}
-        self._open: list[tuple[int, str, str]] = []
+        self._open: dict[int, tuple[int, str, Any]] = {}
+        self._opened = itertools.count()
         self._first: dict[str, int] = {}
         self._twins: dict[int, int] = {}
 
@@ -129,19 +132,22 @@ class _Sweep:
                 if known is not None:
                     self._found[i] = known
                     continue
-            self._open.append((i, key, problem.describe() if is_problem else ""))
+            self._open[next(self._opened)] = i, key, problem
             yield problem
 
     def take(self, number: int, found: Any) -> None:
         """Take what came of the open problem of a number, and keep it."""
-        i, key, words = self._open[number]
+        i, key, problem = self._open.pop(number)
+        words = problem.describe() if isinstance(problem, Problem) else ""
         if isinstance(found, ProblemError):
             raise found
         if isinstance(found, Lost):
             found = SolveError(f"no answer to {words}: {found.reason}", Plan(words, ()))
         elif isinstance(found, tuple):
             found, check = found
-            if check is not None:
+            if not _is_of(found.problem, problem):
+                found = SolveError(f"a solver changed the problem: {words}", found.plan)
+            elif check is not None:
                 remember(found.certificate, check)
         if self._store is not None:
             self._store.keep(key, found)
@@ -153,6 +159,15 @@ class _Sweep:
         """Return what was found, in the order of the problems."""
         found = {**self._found, **{i: self._found[first] for i, first in self._twins.items()}}
         return [found[i] for i in range(len(found))]
+
+
+def _is_of(found: Problem, asked: Problem) -> bool:
+    """Whether the problem that came back from a worker is the one that was sent, where both can be
+    written down."""
+    try:
+        return found is asked or to_json(found) == to_json(asked)
+    except ProblemError:
+        return True
 
 
 def _solved(

@@ -8,12 +8,15 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
+from inspect import signature
 from typing import Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from sparseopt.choosing.analysis import analyze
+from sparseopt.choosing.solving import solve
 from sparseopt.cli.options import SEVERITIES
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.finding import Severity
@@ -98,6 +101,8 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
         name, separator, text = pair.partition("=")
         if not (separator and name):
             raise ProblemError(f"--option takes name=value, got {short(pair)}")
+        if name in {*signature(solve).parameters, *signature(analyze).parameters}:
+            raise ProblemError(f"--option sets what solvers and analyzers have, not {name!r}")
         try:
             options[name] = json.loads(text)
         except json.JSONDecodeError:

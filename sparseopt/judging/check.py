@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import ReferenceType, ref
 
 import numpy as np
 import scipy.sparse
@@ -139,12 +140,27 @@ def _is_known_tensor(kind: type) -> bool:
 
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
 # and what is printed take from here. `verify` never does.
-_judged: WeakKeyDictionary[Certificate, Check] = WeakKeyDictionary()
+_judged: dict[int, tuple[ReferenceType[Certificate], list[Any], Check]] = {}
 
 
 def remember(certificate: Certificate, check: Check) -> None:
     """Keep the judgement of a certificate for `judgement` and `remembered`."""
-    _judged[certificate] = check
+    key = id(certificate)
+    kept = ref(certificate, lambda _: _judged.pop(key, None))
+    _judged[key] = kept, _held(certificate), check
+
+
+def _held(certificate: Certificate) -> list[Any]:
+    return [getattr(certificate, name, None) for name in _names(type(certificate))]
+
+
+def _known(certificate: Certificate | None) -> Check | None:
+    """Return the judgement that is kept of this very object, if it still holds what it held."""
+    kept, held, check = _judged.get(id(certificate), (None, [], None))
+    if certificate is None or kept is None or kept() is not certificate:
+        return None
+    same = all(map(operator.is_, held, _held(certificate)))
+    return check if same else None
 
 
 def remembered(
@@ -152,7 +168,7 @@ def remembered(
 ) -> Check | None:
     """Return the judgement of a certificate made in this process, None if there is none; with
     `problem`, also none if it speaks of another problem or answer."""
-    found = None if certificate is None else _judged.get(certificate)
+    found = _known(certificate)
     if found is None or certificate is None or problem is None:
         return found
     same = same_content(certificate.problem, problem) and same_content(certificate.answer, answer)
@@ -161,6 +177,8 @@ def remembered(
 
 def judgement(certificate: Certificate) -> Check:
     """Return the judgement of a certificate, made now unless it was remembered."""
-    if certificate not in _judged:
-        _judged[certificate] = check_certificate(certificate)
-    return _judged[certificate]
+    check = _known(certificate)
+    if check is None:
+        check = check_certificate(certificate)
+        remember(certificate, check)
+    return check

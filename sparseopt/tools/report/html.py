@@ -15,6 +15,7 @@ from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.finding import Figure, Finding, KeyFigure, NetworkFigure, Severity
 from sparseopt.interface.report import Report
 from sparseopt.judging.check import judgement
+from sparseopt.judging.finding_rules import agrees
 from sparseopt.tools.report.numbers import number
 from sparseopt.tools.report.style import STYLE
 from sparseopt.tools.report.tables import escape, shown
@@ -161,7 +162,7 @@ def _article(i: int, finding: Finding) -> str:
     if finding.figure is not None and not isinstance(finding.figure, NetworkFigure):
         parts.append(_figure(finding.figure, f"f{i}"))
     if finding.certificate is not None:
-        parts.append(_proof(finding.certificate))
+        parts.append(_proof(finding, finding.certificate))
     if finding.value is not None:
         parts.append(f"<details><summary>values</summary>{shown(finding.value)}</details>")
     return "".join(parts) + "</article>"
@@ -180,10 +181,12 @@ def _marked(figure: NetworkFigure, pairs: Iterable[tuple[str, str]]) -> NetworkF
     return replace(figure, marks=[*map(tuple, figure.marks), *more])  # type: ignore[list-item]
 
 
-def _proof(certificate: Certificate) -> str:
+def _proof(finding: Finding, certificate: Certificate) -> str:
     check = judgement(certificate)
     text = f"{certificate.explain()}\n\n{check}"
     word = "accepted by the core" if check.ok else "REFUSED by the core"
+    if check.ok and not agrees(finding):
+        word = f"it proves something else than {finding.rule}"
     return f"<details><summary>proof ({word})</summary><pre>{escape(text)}</pre></details>"
 
 
