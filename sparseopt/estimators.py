@@ -103,7 +103,9 @@ class SparseRegressor(_Linear):
     certificate_ : DualityGapCertificate
         Of the last fit; ``so.verify(model.certificate_)`` checks it again.
     dual_gap_ : float
-        Proven bound of the distance to the least objective.
+        Proven bound of the distance to the least objective: of ``certificate_.answer`` in
+        ``certificate_.problem``, whose data are centred for an intercept and of one dtype. `coef_`
+        and `intercept_` are that answer, rounded to the dtype of the data.
     n_iter_ : int
         How many solvers ran.
 
@@ -219,7 +221,7 @@ class TwoLayerReLURegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc
         The hidden biases, zeros without.
     certificate_ : TwoLayerReLUCertificate
     dual_gap_ : float
-        Proven bound of the distance to the least objective.
+        Proven bound of the distance to the least objective, of ``certificate_.answer``.
     n_iter_ : int
         How many solvers ran.
 

@@ -9,7 +9,7 @@ import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading import composed, contraction
-from sparseopt.tools.reading.values import MovedTensor, Origin
+from sparseopt.tools.reading.values import MovedTensor, Origin, times
 from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.graph import OnnxGraph, Rule
 from sparseopt_onnx.pools import AUTO_PADS, paddings
@@ -114,7 +114,7 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     alpha, beta = float(attributes.get("alpha", 1.0)), float(attributes.get("beta", 1.0))
     if alpha != 1.0:
         graph.builder.budget.keep(weight.size)
-        weight, origin = weight * weight.dtype.type(alpha), {}
+        weight, origin = times(weight, alpha), {}
     if attributes.flag("transA"):
         x = graph.builder.permute(x, (1, 0), f"{name}:A")
     bias = None
@@ -123,13 +123,13 @@ def gemm(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     if c is not None and c.size in (1, weight.shape[0]) and c.shape[-1:] != ():
         flat = np.broadcast_to(c.reshape(-1), (weight.shape[0],))
         if c.ndim == 1 or c.shape[0] == 1:
-            bias = flat if beta == 1.0 else flat * c.dtype.type(beta)
+            bias = times(flat, beta)
             if beta == 1.0 and c.size == weight.shape[0]:
                 origin["bias"] = addend
     result = graph.builder.dense(x, Dense(weight, bias), name, **origin)
     if addend and bias is None:
         if c is not None:
-            result = graph.builder.affine(result, f"{name}:C", bias=c * c.dtype.type(beta))
+            result = graph.builder.affine(result, f"{name}:C", bias=times(c, beta))
         else:
             other = graph.value(node, 2)
             if beta != 1.0:

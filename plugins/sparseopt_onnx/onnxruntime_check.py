@@ -55,7 +55,7 @@ def check_against_onnxruntime(
             continue
         try:
             run = engine(model, ends)
-            _evaluated(run, graph, np.zeros(_count(graph)), dtypes)
+            _evaluated(run, graph, np.zeros((graph.fixed_batch, _count(graph))), dtypes)
         except so.ProblemError:
             raise
         except Exception as error:  # operators or versions that the engine lacks, and the like
@@ -164,12 +164,13 @@ def _count(graph: OnnxGraph) -> int:
 def _evaluated(
     run: Engine, graph: OnnxGraph, x: np.ndarray, dtypes: dict[str, type[np.floating]]
 ) -> np.ndarray:
-    """Return what the model makes of one sample, a row for each sample of a fixed batch."""
+    """Return what the model makes of the samples of its batch, a row for each."""
     feed, start = {}, 0
+    rows = x.reshape(graph.fixed_batch, -1)
     for name, shape in graph.input_shapes.items():
         count = math.prod(shape)
-        one = x.ravel()[start : start + count].reshape(shape).astype(dtypes[name])
-        feed[name] = np.concatenate([one] * graph.fixed_batch) if one.ndim else one
+        own = rows[:, start : start + count].astype(dtypes[name])
+        feed[name] = own.reshape(graph.fixed_batch * shape[0], *shape[1:]) if shape else own[0, 0]
         start += count
     found = run(feed)
     if any(found[value].size % graph.fixed_batch for _, value in graph.ends):
@@ -177,8 +178,8 @@ def _evaluated(
             f"{graph.source}: the samples of a batch of {graph.fixed_batch} are mixed; export the "
             "model with a batch of 1"
         )
-    rows = [found[value].reshape(graph.fixed_batch, -1) for _, value in graph.ends]
-    return np.concatenate(rows, axis=1)
+    ends = [found[value].reshape(graph.fixed_batch, -1) for _, value in graph.ends]
+    return np.concatenate(ends, axis=1)
 
 
 def _onnxruntime(model: onnx.ModelProto, ends: list[str]) -> Engine:

@@ -148,8 +148,8 @@ def _power_of_last(profile: DepthProfile) -> str:
 
 
 def _above(bound: so.LipschitzValue) -> str:
-    """Return a bound rounded up; beyond floats to nearest, as its power of ten."""
-    return shown_above(bound.value) if bound.value < np.inf else power_of_ten(bound.log10)
+    """Return a bound rounded up; beyond floats as its power of ten."""
+    return shown_above(bound.value) if bound.value < np.inf else f"10^{shown_above(bound.log10)}"
 
 
 def _count(paths: so.PathNormValue) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
-from sparseopt.tools.reading.values import Origin, Value
+from sparseopt.tools.reading.values import Origin, Value, times
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph
 
@@ -18,8 +18,7 @@ def _scaled(graph: TorchGraph, operand: Any, factor: float, name: str) -> Any:
     if isinstance(operand, Value):
         x = graph.value(operand)
         return x if factor == 1.0 else graph.builder.affine(x, f"{name}:alpha", factor=factor)
-    array = graph.array(operand, "the operand")
-    return array if factor == 1.0 else array * array.dtype.type(factor)
+    return times(graph.array(operand, "the operand"), factor)
 
 
 def _sum(

@@ -10,7 +10,7 @@ import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.tools.reading import composed, contraction
-from sparseopt.tools.reading.values import Value
+from sparseopt.tools.reading.values import Value, times
 from sparseopt.tools.reading.window_cells import same_padding
 from sparseopt_torch.calls import Call
 from sparseopt_torch.graph import Rule, TorchGraph, sizes
@@ -47,11 +47,10 @@ def addmm(graph: TorchGraph, call: Call) -> Value:
     alpha, beta = float(call.get("alpha", 1)), float(call.get("beta", 1))
     x = graph.value(a, "the first matrix")
     weight = graph.array(b, "the second matrix")
-    weight = weight if alpha == 1.0 else weight * weight.dtype.type(alpha)
+    weight = times(weight, alpha)
     addend = call["self"]
     if not isinstance(addend, Value):
-        shift = graph.array(addend, "the addend")
-        shift = shift if beta == 1.0 else shift * shift.dtype.type(beta)
+        shift = times(graph.array(addend, "the addend"), beta)
         if shift.ndim == 1 and shift.size == weight.shape[1]:
             return graph.builder.dense(x, Dense(weight.T, shift), call.name)
         made = graph.builder.dense(x, Dense(weight.T), call.name)

@@ -134,21 +134,21 @@ class _Program:
         if any("nearest" in str(n.target) for n in self._graph.program.graph.nodes):
             return False  # in float64 it copies other cells
         count = sum(math.prod(self._graph.shapes[name]) for name in self._graph.used)
+        zeros = np.zeros((self._graph.fixed_batch, count))
         try:
-            return all(row.dtype == torch.float64 for row in self._rows(np.zeros(count), wide=True))
+            return all(row.dtype == torch.float64 for row in self._rows(zeros, wide=True))
         except Exception:  # operators that insist on float32, whatever they raise
             return False
 
     def value(self, x: np.ndarray, wide: bool) -> np.ndarray:
-        """Return the values that the network's output stands for, for one sample.
-
-        Where the batch size is fixed, one row for each of its equal samples.
-        """
+        """Return the values that the network's output stands for, a row for each sample of the
+        batch."""
         return np.asarray(torch.cat(self._rows(x, wide), dim=1))
 
     def _rows(self, x: np.ndarray, wide: bool) -> list[torch.Tensor]:
         """Return each output, a row for each sample."""
-        results = self.run(self._parts(torch.from_numpy(np.asarray(x)).ravel()), wide)
+        samples = torch.from_numpy(np.ascontiguousarray(x)).reshape(self._graph.fixed_batch, -1)
+        results = self.run(self._parts(samples), wide)
         chosen = [results[i] for i in self._graph.user_outputs()]
         tensors = [v for v in chosen if torch.is_tensor(v)]
         copies = self._graph.fixed_batch
@@ -156,21 +156,23 @@ class _Program:
             raise so.ProblemError(f"the samples of a batch of {copies} are mixed")
         return [tensors[i].detach().cpu().reshape(copies, -1) for i in self._graph.read]
 
-    def _parts(self, flat: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Return the inputs of which `flat` is the entries, one after the other."""
-        found, start = {}, 0
+    def _parts(self, samples: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Return the inputs, of which the rows of `samples` are the entries, one after the other,
+        for the whole batch."""
+        found, start, batch = {}, 0, len(samples)
         for name, shape in self._graph.shapes.items():
+            whole = (batch * shape[0], *shape[1:]) if shape else shape
             if name in self._graph.used:
                 count = math.prod(shape)
-                found[name] = flat[start : start + count].reshape(shape)
+                own = samples[:, start : start + count]
+                found[name] = (own if shape else own[0]).reshape(whole)
                 start += count
             else:
-                found[name] = torch.zeros(shape)
+                found[name] = torch.zeros(whole)
         return found
 
     def run(self, samples: Mapping[str, torch.Tensor], wide: bool) -> list[Any]:
-        """Return all results for one sample."""
-        copies = self._graph.fixed_batch
+        """Return all results for the samples of a batch."""
         inputs: list[Any] = []
         kinds = torch.export.graph_signature.InputKind
         for spec in self._specs:
@@ -183,7 +185,7 @@ class _Program:
                 kind = self._dtypes[name]
                 kind = torch.float64 if wide and kind.is_floating_point else kind
                 sample = samples[name].to(device=self._device, dtype=kind)
-                inputs.append(torch.cat([sample] * copies) if copies > 1 else sample.clone())
+                inputs.append(sample.clone())
         return run_program(self._graph.program, inputs, self._graph.heads)
 
     def _tensor(self, spec: Any, wide: bool) -> Any:

@@ -106,10 +106,10 @@ class ModuleBuilder:
         tensor = node.origin.get(field)
         if tensor is None or tensor not in self.network.tied or node.layouts.get(field) is not None:
             return nn.Parameter(self._tensor(array))
-        key = (tensor, array.shape)
-        if key not in self._shared:
-            self._shared[key] = nn.Parameter(self._tensor(array))
-        return self._shared[key]
+        key, own = (tensor, array.shape), self._tensor(array)
+        shared = self._shared.setdefault(key, nn.Parameter(own))
+        # Values that have been changed at one of the nodes are its own now.
+        return shared if torch.equal(shared, own) else nn.Parameter(own)
 
     def _module_paths(self) -> dict[str, str]:
         """Return for each node the place of its module: that of its weight, if it has one.

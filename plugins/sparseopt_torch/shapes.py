@@ -91,14 +91,21 @@ def like(graph: TorchGraph, call: Call) -> torch.Tensor:
     shape = like if shape is None else [int(n) for n in shape]
     require_room(shape)
     fill = call.get("fill_value", 1.0 if "ones" in name else 0.0)
-    return torch.full(list(shape), float(fill))
+    return _filled(call, shape, float(fill))
 
 
 def fill(graph: TorchGraph, call: Call) -> torch.Tensor:
     """fill with a constant: nothing of the value is left."""
     number = graph.array(call["value"], "the number").reshape(())
     shape = graph.value(call["self"], after_head=True).shape
-    return torch.full(list(shape), float(number), dtype=torch.float64)
+    return _filled(call, shape, float(number))
+
+
+def _filled(call: Call, shape: Any, number: float) -> torch.Tensor:
+    """Return a constant as the call's dtype holds it; of integers as doubles."""
+    kind = call.node.meta["val"].dtype
+    wide = torch.promote_types(kind, torch.float32 if kind.is_floating_point else torch.float64)
+    return torch.full(list(shape), number, dtype=kind).to(wide)
 
 
 def copy(graph: TorchGraph, call: Call) -> Any:

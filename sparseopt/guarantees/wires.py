@@ -201,18 +201,19 @@ class _Builder:
         )
 
     def linear(self, name: str, heads: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-        """Finish a layer of the neurons that were added."""
+        """Finish a layer of the neurons that were added; they are numbered as its entries lie."""
         start = int(heads.min())
+        own = start + np.argsort(heads, axis=None)
         biases = np.full(heads.size, -1)
         if bias is not None:
-            biases[heads.ravel() - start] = np.broadcast_to(bias, heads.shape).ravel()
+            biases[:] = np.broadcast_to(bias, heads.shape).ravel()
         edge = [np.concatenate(part) for part in zip(*self.found, strict=True)]
         edge = [part[edge[1] >= 0] for part in edge]
         self.found = []
         none = np.empty((0, 0), dtype=np.int64)
-        made = Layer(name, "linear", start, edge[0], edge[1], edge[2], biases, none)
-        self.layers.append(made)
-        return heads
+        first = own[edge[0] - start]
+        self.layers.append(Layer(name, "linear", start, first, edge[1], edge[2], biases, none))
+        return np.sort(heads, axis=None).reshape(heads.shape)
 
     def reading(self, name: str, kind: str, reads: np.ndarray, rank: int = 1) -> np.ndarray:
         """Add a layer whose neurons read others, along the last axis."""

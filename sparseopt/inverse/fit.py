@@ -186,7 +186,7 @@ class Fit:
     def largest_norm(self) -> float:
         """Return a lower bound of the norm of the largest column, scaled."""
         design, largest = self.scaled.design, int(np.argmax(self.norms))
-        if not (isinstance(design, ColumnOperator) and design.is_streamed):
+        if not (isinstance(design, ColumnOperator) and design.is_product):
             return float(self.norms[largest]) * (1.0 - 2.0**-20)  # a bound a little above it
         found, off = self.residual(np.eye(1, len(self.norms), largest)[0])
         column = self.target - found

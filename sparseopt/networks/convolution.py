@@ -141,7 +141,7 @@ class Conv(_Convolution):
     def _padded(self, x: np.ndarray, fill: float) -> np.ndarray:
         widths = [(max(0, a), max(0, b)) for a, b in self.padding]
         if any(map(any, widths)):
-            x = np.pad(x, [(0, 0), (0, 0), *widths], constant_values=fill)
+            x = _filled(x, widths, fill)
         crop = tuple(
             slice(max(0, -a), n - max(0, -b))
             for n, (a, b) in zip(x.shape[2:], self.padding, strict=True)
@@ -238,11 +238,17 @@ class Conv(_Convolution):
         return result
 
 
+def _filled(array: np.ndarray, widths: Sequence[tuple[int, int]], fill: float) -> np.ndarray:
+    """Return an array with more cells at both ends of its spatial axes; exact numbers stay so."""
+    same = np.array(fill, dtype=array.dtype)  # an integer of NumPy would wrap around
+    return np.pad(array, [(0, 0), (0, 0), *widths], constant_values=same)
+
+
 def _uncrop(padded: np.ndarray, padding: Sequence[tuple[int, int]]) -> np.ndarray:
     """Undo `Conv._padded`: fill what negative padding had cropped, cut positive padding off."""
     widths = [(max(0, -a), max(0, -b)) for a, b in padding]
     if any(map(any, widths)):
-        padded = np.pad(padded, [(0, 0), (0, 0), *widths])
+        padded = _filled(padded, widths, 0)
     cells = tuple(
         slice(max(0, a), n - max(0, b)) for n, (a, b) in zip(padded.shape[2:], padding, strict=True)
     )
@@ -317,7 +323,7 @@ class ConvTranspose(_Convolution):
     def _cut(self, full: np.ndarray, fill: float) -> np.ndarray:
         widths = [(max(0, -a), max(0, -b)) for a, b in self.padding]
         if any(map(any, widths)):
-            full = np.pad(full, [(0, 0), (0, 0), *widths], constant_values=fill)
+            full = _filled(full, widths, fill)
         cells = tuple(
             slice(max(0, a), n - max(0, b))
             for n, (a, b) in zip(full.shape[2:], self.padding, strict=True)
@@ -331,7 +337,7 @@ class ConvTranspose(_Convolution):
             slice(max(0, -a), m - max(0, -b))
             for m, (a, b) in zip(value.shape[2:], self.padding, strict=True)
         )
-        return np.pad(value[(slice(None), slice(None), *kept)], [(0, 0), (0, 0), *widths])
+        return _filled(value[(slice(None), slice(None), *kept)], widths, 0)
 
     def adjoint(self, value: np.ndarray, inputs: Sequence[Shape]) -> list[np.ndarray]:
         """Collect each input cell's window."""

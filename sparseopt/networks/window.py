@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import ClassVar
 
 import numpy as np
@@ -70,7 +71,8 @@ class AxisMap:
     def coefficients(self, dtype: np.dtype) -> np.ndarray:
         """Return ``weight / divisor`` in `dtype`."""
         if dtype.kind == "O":
-            return cast(self.weight, dtype) / self.divisor[:, None].astype(object)
+            divisor = np.frompyfunc(Fraction, 1, 1)(self.divisor.astype(object))
+            return cast(self.weight, dtype) / divisor[:, None]
         return (cast(self.weight, np.dtype(float)) / self.divisor[:, None]).astype(dtype)
 
     def propagate(self, x: np.ndarray, semiring: Semiring = SUM) -> np.ndarray:

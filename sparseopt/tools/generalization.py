@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import singledispatch
 
+import numpy as np
+
+from sparseopt.interface.arrays import as_count, as_figure
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import above
@@ -145,20 +148,21 @@ def bound_factor(
     >>> round(bound_factor(depth=18, kernel=9, pools_on_path=1, **setting), 6)
     0.059894
     """
-    sizes = {"samples": samples, "depth": depth, "inputs": inputs, "outputs": outputs}
-    for name, value in {**sizes, "kernel": kernel}.items():
-        if not value >= 1:
-            raise ProblemError(f"{name} is {short(value)}; it must be at least 1")
+    samples, depth = as_count(samples, "samples"), as_count(depth, "depth")
+    inputs, outputs = as_count(inputs, "inputs"), as_count(outputs, "outputs")
+    kernel, input_bound = as_count(kernel, "kernel"), as_figure(input_bound, "input_bound")
     if not input_bound > 0 or input_bound == math.inf:
         raise ProblemError(f"input_bound is {short(input_bound)}; it must be positive and finite")
-    if pool_kinds < 0 or (pools_on_path is not None and pools_on_path < 0):
-        raise ProblemError("numbers of pools must not be negative")
+    pools = (pool_kinds, 0 if pools_on_path is None else pools_on_path)
+    if any(isinstance(n, bool) or not isinstance(n, int | np.integer) or n < 0 for n in pools):
+        raise ProblemError("numbers of pools must be integers that are not negative")
+    pool_kinds, on_path = map(int, pools)
     if pools_on_path is None:
         branches = 3 + 2 * pool_kinds
         ends = branches / (1 + pool_kinds) * (inputs + 1) * outputs
         square = depth * math.log(branches * kernel) + math.log(ends)
     else:
-        square = depth * math.log(3) + pools_on_path * math.log(kernel)
+        square = depth * math.log(3) + on_path * math.log(kernel)
         square += math.log((inputs + 1) * outputs)
     return above(4 * max(input_bound, 1.0) * math.sqrt(square) / math.sqrt(samples), 64)
 
@@ -207,6 +211,8 @@ def generalization_bound(
     >>> round(generalization_bound(net, 24.0, samples=10_000, input_bound=1.0), 3)
     2.88
     """
+    path_norm = as_figure(path_norm, "path_norm")
+    loss_constant = as_figure(loss_constant, "loss_constant")
     if not (path_norm >= 0 and loss_constant > 0):
         raise ProblemError("path_norm must not be negative, and loss_constant must be positive")
     shape = pooling_shape(network)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
+import pytest
 
 import sparseopt as so
 from sparseopt.guarantees.facets import FacetCertificate, FacetEvidence
@@ -182,3 +183,42 @@ def test_many_edges_from_one_unit_are_summed_modulo_the_prime() -> None:
     inputs = np.abs(rng.standard_normal((8, 1)))
     answer = so.solve(so.Identifiability(Network(nodes, "y"), inputs, free)).answer
     assert (answer.value != "identifiable", answer.rank) == (True, 1)
+
+
+@pytest.mark.parametrize(("sign", "bias", "active"), [(1.0, -1e-140, True), (-1.0, 1e-140, False)])
+def test_signs_are_decided_by_errors_that_underflow(sign: float, bias: float, active: bool) -> None:
+    """What two averages make of 1e300 + 1e270 - 1e300 is 1e-130, in floats 0 by two roundings."""
+    maps = [
+        AxisMap(axis, np.array([[0]]), np.array([[1e-200]]), np.array([1])) for axis in range(2)
+    ]
+    net = chain(
+        (3,),
+        Dense(np.array([[1.0, 1.0, -1.0]]) * sign),
+        Reshape((1, 1)),
+        Resample(tuple(maps)),
+        Scale(None, np.array([[bias]])),
+        Relu(),
+        Dense(np.array([[1.0]])),
+    )
+    free = {name: np.zeros(a.shape, dtype=bool) for name, a in net.parameters().items()}
+    free["5:Dense.weight"][:] = True
+    problem = so.Identifiability(net, np.array([[1e300, 1e270, 1e300]]), free)
+    answer = so.solve(problem).answer
+    assert answer.value == ("identifiable" if active else "not_identifiable")
+
+
+def test_units_of_layers_at_several_positions_are_named_as_their_entries_lie() -> None:
+    """Feature 1 of 3 is thrown away at both positions: entries 1 and 4 of the output."""
+    weight = np.array([[1.0, 2.0], [3.0, 1.0], [1.0, 1.0]])
+    net = chain(
+        (2, 2),
+        Dense(weight, np.array([1.0, 2.0, 3.0])),
+        Relu(),
+        Select(np.array([0, 2, 3, 5])),
+        Dense(np.array([[1.0, 2.0, 3.0, 4.0]]), np.array([1.0])),
+    )
+    solution = so.solve(so.Identifiability(net))
+    assert so.verify(solution).ok
+    assert solution.answer.directions == (
+        "2 parameters into unit 1 of '0:Dense', which no output hears",
+    )

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import sparseopt as so
+from sparseopt.inverse.known_support_certificate import KnownSupportCertificate
 from sparseopt.networks import Dense, chain
 
 
@@ -153,3 +154,96 @@ def test_shares_of_repairs_are_rounded_up() -> None:
         found = Fraction(so.ClosedSupportCertificate(problem, answer, (), ()).accuracy)  # type: ignore[arg-type]
         assert exact <= found <= exact * (1 + Fraction(1, 2**50)) + Fraction(5e-324)
         assert (found == 0) == (exact == 0)
+
+
+def far_apart(count: int) -> list[np.ndarray]:
+    """Return 16 x 16 factors with entries of at most 1: all but the last row and column underflow
+    in the first two from the right, and grow by 15 in each of the others."""
+    near = 1 - 2.0**-53
+    dense = np.full((16, 16), near)
+    dense[-1, :] = dense[:, -1] = 0
+    dense[-1, -1] = near
+    sparse = np.zeros((16, 16))
+    sparse[1, 1], sparse[-1, -1] = 2.0**-600, near
+    return [dense] * count + [sparse, sparse]
+
+
+def chained(factors: list[np.ndarray]) -> so.KroneckerProduct:
+    patterns = so.Architecture([(1, *factor.shape, 1) for factor in factors])
+    return so.KroneckerProduct([f.reshape(1, *f.shape, 1) for f in factors], patterns)
+
+
+def test_what_underflows_may_grow_again() -> None:
+    """The entry of row 0 and column 1 is 33758, and 0 in floats of any scale."""
+    product = chained(far_apart(312))
+    target = np.zeros((16, 16))
+    target[-1, -1] = 1.0
+    problem = so.ButterflyFactorization(target, product.architecture)
+    for proof in (
+        so.ButterflyCertificate(problem, product),
+        so.ButterflyCertificate(problem, product, probes=64),
+    ):
+        check = so.verify(proof)
+        assert not check.ok, check.claim
+
+
+def test_what_underflows_in_a_target_may_grow_again() -> None:
+    problem = so.ButterflyFactorization(chained(far_apart(312)), so.Architecture([(1, 16, 16, 1)]))
+    nothing = so.KroneckerProduct([np.diag(np.eye(16)[-1])[None, ..., None]], problem.architecture)
+    assert not so.verify(so.ButterflyCertificate(problem, nothing)).ok
+
+
+def test_what_underflows_in_factors_that_are_rounded_may_grow_again() -> None:
+    given = [np.asarray(f) for f in far_apart(312)]
+    other = [*given[:-1], given[-1].copy()]
+    other[-1][1, 1] *= 1.75
+    formats = [None] * (len(given) - 1) + ["F53"]
+    problem = so.ProductQuantization(chained(given), formats)
+    proof = so.ProductQuantizationCertificate.build(problem, chained(other))
+    assert proof.relative_error > 0.7 or not so.verify(proof).ok
+
+
+def test_squares_of_tiny_groups_of_factors_are_counted() -> None:
+    """A group of 2^-545 beside one that makes up for it: products round by more than nothing."""
+    rng = np.random.default_rng(0)
+    first = np.zeros((16, 16))
+    first[:, 1:] = rng.uniform(0.6, 0.999, (16, 15)) * 2.0**-545
+    first[0, 0] = 0.9
+    second = np.zeros((16, 2))
+    second[1:] = rng.uniform(0.6, 0.999, (15, 2))
+    rest = [rng.uniform(0.6, 0.999, shape) for shape in [(2, 16)] + [(16, 16)] * 70]
+    product = chained([first, second, *rest])
+    right = exact(product)
+    target = np.array([[float(entry) for entry in row] for row in right])
+    proof = so.ButterflyCertificate(
+        so.ButterflyFactorization(target, product.architecture), product
+    )
+    squares = sum((Fraction(float(target[i, j])) - right[i][j]) ** 2 for i, j in np.ndindex(16, 16))
+    low, high = proof.error_interval
+    assert Fraction(low) ** 2 <= squares <= Fraction(high) ** 2
+
+
+@pytest.mark.parametrize("penalty", [so.L1(2.0**-500), so.GroupL1(2.0**-500, [[0]]), so.L1(0.0)])
+def test_a_target_is_not_0_because_a_row_of_weight_0_has_a_larger_one(penalty: Any) -> None:
+    design, target = np.array([[1.0], [2.0**99]]), np.array([2.0**499, 2.0**-576])
+    weights = np.array([0.0, 1.0])
+    problem = so.SparseRegression(design, target, penalty, sample_weights=weights)
+    proof = so.DualityGapCertificate(
+        problem, so.Coefficients(np.zeros(1)), np.zeros(2), 0.0, 0.0, 0.0, np.zeros(0, int)
+    )
+    assert not so.verify(proof).ok
+
+
+def test_distances_are_relative_to_the_largest_column_itself() -> None:
+    """Of factors whose products cancel it is far smaller than a bound of their magnitudes."""
+    ulp = 2.0**-52
+    design = chained(
+        [np.array([[1 + ulp, 1.0], [1 + ulp, 1.0]]), np.array([[1 - ulp] * 2, [-1.0] * 2])]
+    )
+    problem = so.KnownSupportRegression(design, [1.0, 1.0], [0, 1])
+    nothing = np.zeros((0, 2))
+    _, proof = KnownSupportCertificate.build(
+        problem, np.zeros(2), np.zeros(0, int), nothing, np.zeros(0)
+    )
+    largest = max(sum(v**2 for v in column) for column in zip(*exact(design), strict=True))
+    assert proof.distance**2 / float(largest) <= proof.relative_distance**2

@@ -302,3 +302,19 @@ def test_a_pool_counts_the_zeros_that_a_selection_makes() -> None:
     for x in ([-3, -2], [4, -2], [-1, 5]):
         assert network.run([Fraction(v) for v in x]) == max(0, *x)
         assert so.load_network(network.unroll()).run(x) == max(0, *x)
+
+
+def test_exact_numbers_stay_exact() -> None:
+    """Averages of integers are no floats, and zeros of padding do not wrap around."""
+    thirds = AxisMap(0, np.array([[0, 1, 2]]), np.array([[1, 1, 1]], dtype=object), np.array([3]))
+    ones = np.array([1, 1, 2], dtype=object)[None]
+    assert chain((3,), Resample((thirds,))).run(ones).tolist() == [[Fraction(4, 3)]]
+    large = np.array([[[5 * 10**9]]], dtype=object)
+    for padded in (
+        Conv(large, None, (1,), ((1, 1),)),
+        ConvTranspose(large, None, (1,), ((-1, -1),)),
+    ):
+        net = chain((1, 1), padded, padded)
+        found = net.run(large).ravel().tolist()
+        assert max(found) == 125 * 10**27
+        assert all(type(number.numerator) is int for number in found)

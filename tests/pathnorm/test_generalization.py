@@ -119,9 +119,9 @@ def test_kinds_of_pools() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"samples": 0}, "samples is 0"),
-        ({"depth": 0}, "depth is 0"),
-        ({"kernel": 0}, "kernel is 0"),
+        ({"samples": 0}, "samples must be a positive integer, got 0"),
+        ({"depth": 0}, "depth must be a positive integer, got 0"),
+        ({"kernel": 1.5}, "kernel must be a positive integer, got 1.5"),
         ({"input_bound": -1.0}, "input_bound"),
         ({"pool_kinds": -1}, "negative"),
     ],
@@ -136,3 +136,23 @@ def test_bad_figures_are_refused(change: dict[str, Any], words: str) -> None:
     }
     with pytest.raises(so.ProblemError, match=words):
         so.bound_factor(**{**good, **change})
+
+
+def test_numbers_of_numpy_are_taken_as_they_are() -> None:
+    """Those of 32 bits would round down, and integers of few bits wrap around."""
+    setting = {"samples": 10_000, "depth": 3, "inputs": 150_528, "outputs": 100_000}
+    for bound in (0.1, 2.64, 7.3):
+        narrow = np.float32(bound)
+        assert so.bound_factor(input_bound=narrow, **setting) == so.bound_factor(
+            input_bound=float(narrow), **setting
+        )
+    narrow_integers = {name: np.int32(value) for name, value in setting.items()}
+    assert so.bound_factor(input_bound=1.0, **narrow_integers) == so.bound_factor(
+        input_bound=1.0, **setting
+    )
+    kernels = {"input_bound": 1.0, "pool_kinds": 1, **setting}
+    assert so.bound_factor(kernel=np.uint8(90), **kernels) == so.bound_factor(kernel=90, **kernels)
+    net, norm = chain((2,), Dense(normal(2, 2))), np.float32(1.1)
+    assert so.generalization_bound(
+        net, norm, samples=100, input_bound=1.0
+    ) == so.generalization_bound(net, float(norm), samples=100, input_bound=1.0)

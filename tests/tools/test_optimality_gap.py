@@ -178,3 +178,13 @@ def test_data_that_do_not_fit_are_refused(message: str, inputs: Any, targets: An
     net = chain((3,), Dense(np.ones((4, 3))), Relu(), Dense(np.ones((1, 4))))
     with pytest.raises(so.ProblemError, match=message):
         so.optimality_gap(net, inputs, targets, DECAY)
+
+
+def test_a_shift_behind_the_relu_is_no_hidden_bias() -> None:
+    """Also where a change of shape stands between."""
+    for between in ((), (Reshape((3,)),)):
+        shift = Scale(None, np.array([1.0, 2.0, 3.0]))
+        weights = RNG.standard_normal((3, 3)), RNG.standard_normal((1, 3))
+        net = chain((3,), Dense(weights[0]), Relu(), *between, shift, Dense(weights[1]))
+        with pytest.raises(so.ProblemError, match="not the bias of a dense layer"):
+            so.optimality_gap(net, INPUTS, TARGETS, decay=DECAY)

@@ -95,7 +95,7 @@ def close_supports(
     """
     context = Context(progress=progress)
     result = {name: mask.copy() for name, mask in masks.items()}
-    verdicts: dict[bytes, bool] = {}
+    closed: set[bytes] = set()
     changed = True
     while changed:
         changed = False
@@ -105,14 +105,13 @@ def close_supports(
         for i, pair in enumerate(pairs):
             context.report(i / len(pairs), f"closing supports of {pair.first.name}")
             left, right = pair.supports
-            key = left.tobytes() + right.tobytes() + bytes(str(left.shape), "ascii")
-            if key in verdicts or not pair.is_sparse:
+            if _key(left, right) in closed or not pair.is_sparse:
                 continue
             paid = None if costs is None else _costs_of(pair, costs)
             repair = NearestClosedSupport([left, right], "remove", "real", paid, keep_lines)
             found = solve(repair, time_limit=seconds_per_pair).answer
             kept = [np.asarray(s, dtype=bool) for s in found.supports]
-            verdicts[key] = True
+            closed.add(_key(*kept))
             of_weights = pair.kept(kept)
             for layer, entries in zip((pair.second, pair.first), of_weights, strict=True):
                 name = f"{layer.name}.weight"
@@ -127,6 +126,10 @@ def close_supports(
             if changed:
                 break
     return result
+
+
+def _key(left: np.ndarray, right: np.ndarray) -> bytes:
+    return left.tobytes() + right.tobytes() + bytes(str(left.shape), "ascii")
 
 
 def _costs_of(pair: LinearPair, costs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.choosing.solving import solve
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.solution import Solution
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.product import ProductQuantization
@@ -127,9 +128,14 @@ def quantized_factors(
 
 
 def _times(product: KroneckerProduct, scales: Any) -> KroneckerProduct:
-    """Return the product with its factors multiplied by powers of two."""
-    factors = [f * f.dtype.type(s) for f, s in zip(product.factors, scales, strict=True)]
-    return replace(product, factors=tuple(factors))
+    """Return the product with its factors multiplied by powers of two; in double precision where
+    entries would leave the normal range of their own."""
+    wide = [f.astype(np.result_type(f, np.float64)) for f in product.factors]
+    made = [f * s for f, s in zip(wide, scales, strict=True)]
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = [f.astype(g.dtype) for f, g in zip(made, product.factors, strict=True)]
+    exact = all(np.array_equal(f, g) for f, g in zip(narrow, made, strict=True))
+    return replace(product, factors=tuple(narrow if exact else made))
 
 
 def as_array(parameter: Any) -> np.ndarray:
@@ -152,7 +158,10 @@ def put(layer: Any, factors: Any) -> None:
     for parameter, values in zip(held_factors(layer), factors, strict=True):
         # In place, and without the gradient: what a layer remembers goes by torch's counters.
         kept = parameter.detach()
-        kept.copy_(kept.new_tensor(np.array(values)))
+        fitting = kept.new_tensor(np.array(values))
+        if not np.array_equal(as_array(fitting), values):
+            raise ProblemError(f"a factor, once quantized, leaves the range of {_dtype(kept)}")
+        kept.copy_(fitting)
     for hook in layer.factors._forward_pre_hooks.values():  # which put masks on
         hook(layer.factors, ())
 

@@ -47,13 +47,14 @@ def require_agreement(
     ----------
     network : Network
     reference : callable
-        Maps one sample (1, *input_shape) to the outputs in the order of the network's entries.
+        Maps samples (copies, *input_shape) to the outputs in the order of the network's entries,
+        sample after sample.
     dtype : float32 or float64
         In which both compute.
     name : str
         Of the reference, for the message.
     copies : int
-        How often the reference gives each output, one after the other (a fixed batch).
+        Samples that the reference takes at once, each for itself (a fixed batch).
     folded : bool
         Whether constants or values on the way are computed in float32.
 
@@ -70,7 +71,7 @@ def require_agreement(
     has no digits left, by what becomes of it when each value on the way moves in its last digits.
     """
     compared = False
-    for x in _samples(network):
+    for x in _samples(network, copies):
         given = np.asarray(reference(x.astype(dtype)), dtype=np.float64).ravel()
         count = int(np.prod(network.output_shape))
         if given.size != copies * count:
@@ -78,11 +79,10 @@ def require_agreement(
                 f"the loaded network has {count} outputs, {name} has {given.size / copies:g}; "
                 "please report this as a defect of the reader"
             )
-        right = given.reshape(copies, count)
-        if not np.isfinite(right).all():
+        if not np.isfinite(given).all():
             continue
         compared = True
-        _require_close(network, x.astype(dtype), right, name, folded)
+        _require_close(network, x.astype(dtype), given, name, folded)
     return compared
 
 
@@ -104,10 +104,10 @@ def require_digits(network: so.Network) -> None:
             )
 
 
-def _samples(network: so.Network) -> Iterator[np.ndarray]:
-    """Yield inputs of several kinds and sizes, one for large networks."""
+def _samples(network: so.Network, count: int = 1) -> Iterator[np.ndarray]:
+    """Yield inputs of several kinds and sizes, `count` at a time, once for large networks."""
     rng = np.random.default_rng(0)
-    shape = (1, *network.input_shape)
+    shape = (count, *network.input_shape)
     yield rng.standard_normal(shape)
     if not is_small(network):
         return
@@ -137,6 +137,11 @@ def _require_close(
     # Where float32 overflows, there is no such excuse in float64.
     excuse = share * rounding if np.isfinite(rounding) else 0.0
     if gap > tolerance * size + excuse and not (wide and gap <= _magnified(network, x, found)):
+        if len(x) > 1:
+            raise so.ProblemError(
+                f"{name} mixes the samples of a batch of {len(x)}: what it makes of one of them "
+                "depends on the others; export the model with a batch of 1"
+            )
         raise so.ProblemError(
             f"the loaded network and {name} differ by {gap:.3g} on random input, where outputs "
             f"reach {size:.3g}; the reader misunderstood an operator, please report this"

@@ -31,6 +31,17 @@ def sample_constant(value: np.ndarray | float, shape: Shape) -> np.ndarray:
     return array if sample_shape(shape) == shape else array[0]
 
 
+def times(array: np.ndarray, factor: float) -> np.ndarray:
+    """Return a constant times a number: in its dtype where that holds the product, else in
+    doubles."""
+    if factor == 1.0:
+        return array
+    with np.errstate(over="ignore", under="ignore"):
+        wide = array.astype(np.float64) * factor
+        narrow = wide.astype(array.dtype)
+    return narrow if array.dtype.kind == "f" and np.array_equal(narrow, wide) else wide
+
+
 @dataclass(frozen=True, eq=False)
 class MovedTensor:
     """A tensor of the source whose entries a layer holds in another order.

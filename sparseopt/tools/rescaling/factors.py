@@ -210,8 +210,12 @@ def _multiplied(name: str, array: np.ndarray, multiplier: np.ndarray) -> np.ndar
         result = (array * multiplier.astype(np.float64)).astype(array.dtype)
     if not np.isfinite(result).all():
         raise OutOfRange(f"{name} overflow {array.dtype}")
-    if np.any((result == 0) & (array != 0)):
-        raise OutOfRange(f"entries of {name} vanish")
+    small = np.abs(result) < np.finfo(result.dtype).tiny
+    if small.any():  # zeros, and numbers below the normal range, which have lost digits
+        own = array[small].astype(np.float64)
+        back = result[small] / np.broadcast_to(multiplier, array.shape)[small].astype(np.float64)
+        if (np.abs(back - own) > 4.0 * np.finfo(result.dtype).eps * np.abs(own)).any():
+            raise OutOfRange(f"entries of {name} vanish or lose digits")
     return result
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from sparseopt.choosing import offers
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.whole_file import whole_file
+from sparseopt.judging.serialization import same_content
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.tools.reading.loading import load_network
@@ -135,10 +137,25 @@ def _normalization(node: Node, given: Node, held: Any) -> dict[str, np.ndarray]:
     return {mean_name: best[0], shift_name: best[1]}
 
 
+def _settings(node: Node) -> list[Any]:
+    """Return the inputs of a node and what its layer holds besides parameters."""
+    op: Any = node.op
+    names = [f.name for f in fields(op) if f.name not in op.parameters()]
+    return [list(node.inputs), *(getattr(op, name) for name in names)]
+
+
 def _require_same(network: Network, after: Network, path: str) -> None:
     """Refuse what was read again and is not the network."""
     found = after.parameters()
     for node in network.nodes:
+        again = after.by_name.get(node.name)
+        if again is None or type(node.op) is not type(again.op):
+            raise ProblemError(f"{path!r} would not be what was meant: it has no {node.name}")
+        if not same_content(_settings(node), _settings(again)):
+            raise ProblemError(
+                f"{path!r} would not be what was meant: {node.name} would read other entries, as "
+                "the file names them by their places; write a new file: leave out like="
+            )
         for field, array in node.op.parameters().items():
             name = f"{node.name}.{field}"
             other = found.get(name)

@@ -118,3 +118,50 @@ def test_a_name_too_long_for_a_file_is_refused(tmp_path: Path) -> None:
     index.write_text('{"weight_map": {"weight": "' + "a" * 400 + '.safetensors"}}')
     with pytest.raises(so.ProblemError, match="names 'a"):
         so.load_network(torch.nn.Linear(2, 1), torch.zeros(1, 2), weights=index)
+
+
+class Gated(torch.nn.Module):
+    """A function of relu(x - 1e4), which no random input opens."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.function = function
+        self.register_buffer("whole", torch.tensor([1, 2, 3]))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.function(self, torch.relu(x - 1e4))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda m, x: torch.minimum(x, torch.add(0 * x, m.whole, alpha=2.5)),
+        lambda m, x: torch.minimum(x, torch.full_like(x, 0.1)),
+        lambda m, x: x + torch.full_like(x, 2.0**24 + 1),
+        lambda m, x: torch.addmm(0 * x, x, 1e-30 * torch.eye(3, dtype=x.dtype), alpha=1e20),
+    ],
+    ids=["alpha", "full", "large", "addmm"],
+)
+def test_constants_are_those_of_the_module(function: Any) -> None:
+    module = Gated(function).double()
+    net = so.load_network(module, torch.zeros(1, 3, dtype=torch.float64))
+    x = torch.full((1, 3), 2e4, dtype=torch.float64)
+    np.testing.assert_allclose(net.run(x.numpy()), module(x).numpy(), rtol=1e-14)
+
+
+def test_layers_that_no_longer_share_their_values_are_written_apart() -> None:
+    class Twice(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = torch.nn.Linear(3, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return self.inner(torch.relu(self.inner(x)))
+
+    net = so.load_network(Twice().double(), torch.zeros(1, 3, dtype=torch.float64))
+    name = next(n for n in net.parameters() if n.endswith(":2.weight"))
+    changed = net.with_parameters({name: 2 * net.parameters()[name]})
+    x = np.array([[1.0, -2.0, 3.0]])
+    with torch.no_grad():
+        found = changed.to_torch()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(found, changed.run(x), rtol=1e-12)

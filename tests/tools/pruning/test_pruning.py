@@ -198,3 +198,13 @@ def test_zeros_that_are_kept_are_told_from_weights() -> None:
     assert "not zero" not in str(tenth)
     with pytest.raises(so.ProblemError, match=r"got 90; for 90 % give 0\.9"):
         so.prune(network, 90)
+
+
+def test_each_of_two_pairs_with_the_same_supports_is_closed() -> None:
+    """The matrices of LU between layers that are not pruned apart."""
+    lower, upper = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[1.0, 1.0], [0.0, 1.0]])
+    net = chain(
+        (2,), Dense(upper), Relu(), Dense(lower), Relu(), Dense(upper), Relu(), Dense(lower)
+    )
+    pruned = so.prune(net, 0.0, "magnitude", closed=True)
+    assert [verdict.value for verdict in so.pair_verdicts(pruned.network)].count("not_closed") == 0

@@ -195,7 +195,7 @@ def test_radii_are_read() -> None:
             so.quantize(net, "int8", input_bound=wrong)
 
 
-REFUSED = [(e, e, way) for e in (-300, 300) for way in ("equalization", "balance")]
+REFUSED = [(e, e, way) for e in (-300, -160, 300) for way in ("equalization", "balance")]
 EXTREME = [(-300, -300), (-160, -160), (-300, 300), (300, -300), (150, 150), (0, 300), (300, 300)]
 
 

@@ -225,3 +225,16 @@ def test_layers_share_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_short_time_limit_gives_rounding_to_nearest_or_better() -> None:
     report = so.quantize(model(), "e4m3", layers="kronecker", time_limit=1e-3)
     assert all(row.relative_error <= row.nearest_relative_error for row in report.layers)
+
+
+def test_entries_far_apart_are_not_lost_by_the_scale() -> None:
+    """1e30 and 1e-30 in one factor: over its scale the second would be 0 in single precision."""
+    patterns = so.Architecture([(1, 2, 2, 1)] * 2)
+    layer = so.KroneckerLinear(2, 2, patterns, bias=False)
+    with torch.no_grad():
+        for factor, diagonal in zip(layer.factors, ([1e30, 1e-30], [0.0, 1e30]), strict=True):
+            factor.copy_(torch.diag(torch.tensor(diagonal)).reshape(1, 2, 2, 1))
+    before = weight(layer)
+    report = so.quantize(torch.nn.Sequential(layer), "int8", layers="kronecker")
+    error = np.linalg.norm(before - weight(layer)) / np.linalg.norm(before)
+    assert error <= report.layers[0].relative_error

@@ -118,9 +118,20 @@ def test_the_number_of_outputs_counts() -> None:
     def twice(x: np.ndarray) -> np.ndarray:
         return np.concatenate([x, x])
 
-    assert require_agreement(net, twice, np.float64, NAME, copies=2)
+    assert require_agreement(net, lambda x: x, np.float64, NAME, copies=2)
     with pytest.raises(so.ProblemError, match="has 2 outputs, the source has 4"):
         require_agreement(net, twice, np.float64, NAME)
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [lambda x: x + x.mean(axis=0) - x[:1], lambda x: x[::-1], lambda x: x * np.sign(x[0])],
+    ids=["mean", "order", "first"],
+)
+def test_samples_of_a_batch_are_told_apart(mixed: Any) -> None:
+    net = chain((2,), Dense(np.eye(2)))
+    with pytest.raises(so.ProblemError, match="mixes the samples of a batch of 3"):
+        require_agreement(net, mixed, np.float64, NAME, copies=3)
 
 
 def test_rounding_that_the_network_magnifies_is_excused_but_nothing_else() -> None:

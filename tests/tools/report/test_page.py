@@ -97,7 +97,7 @@ def test_key_figures_stand_on_top_beside_what_they_compare_with(page: Page) -> N
     assert "nonzero weights||1834||weights in all: 9168 (ratio 0.2)" in words
     assert "L1 path-norm||61281.8||same layers at initialization: " in words
     assert "paths with nonzero weight||6563992||if none were zero: 579502410" in words
-    assert "at most||57704.7||at least, by measured slopes: 275.184" in words
+    assert "at most||57704.7||largest slope measured: 275.184" in words
 
 
 def test_values_are_tables_and_layers_can_be_opened(page: Page) -> None:

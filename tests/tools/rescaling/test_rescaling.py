@@ -124,7 +124,7 @@ def test_factors_that_overflow_or_vanish_are_refused() -> None:
     network = mlp((2, 3, 1))
     with pytest.raises(so.ProblemError, match="overflow"):
         so.rescale(residual_network(dtype=np.float32), np.full(30, 1e300))
-    with pytest.raises(so.ProblemError, match="overflow"):
+    with pytest.raises(so.ProblemError, match="vanish or lose digits"):
         so.rescale(residual_network(), np.geomspace(1e-300, 1e300, 30))
     with pytest.raises(so.ProblemError, match="vanish"):
         so.rescale(network, np.full(3, 5e-324))
@@ -317,3 +317,11 @@ def test_a_dead_component_does_not_hide_a_difference() -> None:
     assert found
     assert found.factors is not None
     np.testing.assert_allclose(found.factors, [1.0, 3.0])
+
+
+def test_numbers_below_the_normal_range_lose_no_digits() -> None:
+    net = chain((1,), Dense(np.array([[1.1], [2.3]])), Relu(), Dense(np.array([[1.7, 0.9]])))
+    factors = so.random_factors(net, seed=0)
+    tiny = np.full_like(np.asarray(factors, dtype=float), 2.0**-1060)
+    with pytest.raises(so.ProblemError, match="vanish"):
+        so.rescale(net, tiny)

@@ -285,3 +285,23 @@ def test_a_folder_that_does_not_exist_is_said(tmp_path: Path) -> None:
     source = normalized(tmp_path / "model.onnx")
     with pytest.raises(so.ProblemError, match=r"cannot write .*: there is no folder .*none"):
         so.write(so.load_network(source), tmp_path / "none" / "out.onnx", like=source)
+
+
+def test_entries_that_a_file_names_by_their_places_are_not_moved(tmp_path: Path) -> None:
+    """A unit that is removed moves those behind it; the indices of the file stay."""
+    nodes = [
+        helper.make_node("Gemm", ["x", "W"], ["z"], transB=1),
+        helper.make_node("Relu", ["z"], ["r"]),
+        helper.make_node("Gather", ["r", "places"], ["s"], axis=1),
+        helper.make_node("Gemm", ["s", "V"], ["y"], transB=1),
+    ]
+    tensors = {"W": RNG.standard_normal((4, 2)), "V": RNG.standard_normal((1, 2))}
+    path = model(tmp_path / "m.onnx", nodes, tensors, 2)
+    held = onnx.load(path)
+    held.graph.initializer.append(numpy_helper.from_array(np.array([1, -1]), "places"))
+    onnx.save(held, path)
+    network = so.load_network(path)
+    so.write(network, tmp_path / "same.onnx", like=path)
+    with pytest.raises(so.ProblemError, match="would read other entries"):
+        so.write(so.remove_dead(network), tmp_path / "small.onnx", like=path)
+    assert not (tmp_path / "small.onnx").exists()
