@@ -7,7 +7,7 @@ import operator
 import sys
 from collections.abc import Callable, Iterable
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from weakref import ReferenceType, ref
 
@@ -46,11 +46,8 @@ def check_certificate(
         # Not what a problem class inherits, nor lists again: whoever derives one could change the
         # question.
         listed = [type(certificate) in vars(c).get("certificates", ()) for c in type(asked).__mro__]
-        steps.require(
-            listed[0] and not any(listed[1:]),
-            f"the certificate's class is one of those that {type(asked).__name__} lists",
-            type(certificate).__name__,
-        )
+        known = f"the certificate's class is one of those that {type(asked).__name__} lists"
+        steps.require(listed[0] and not any(listed[1:]), known, type(certificate).__name__)
         if problem is not None:
             steps.require(
                 same_content(certificate.problem, problem), "the certificate is of this problem"
@@ -145,13 +142,8 @@ _judged: dict[int, tuple[ReferenceType[Certificate], list[Any], Check]] = {}
 
 def remember(certificate: Certificate, check: Check) -> None:
     """Keep the judgement of a certificate for `judgement` and `remembered`."""
-    key = id(certificate)
-    kept = ref(certificate, lambda _: _judged.pop(key, None))
-    _judged[key] = kept, _held(certificate), check
-
-
-def _held(certificate: Certificate) -> list[Any]:
-    return [getattr(certificate, name, None) for name in _names(type(certificate))]
+    key, held = id(certificate), list(vars(certificate).values())
+    _judged[key] = ref(certificate, partial(_judged.pop, key)), held, check
 
 
 def _known(certificate: Certificate | None) -> Check | None:
@@ -159,8 +151,8 @@ def _known(certificate: Certificate | None) -> Check | None:
     kept, held, check = _judged.get(id(certificate), (None, [], None))
     if certificate is None or kept is None or kept() is not certificate:
         return None
-    same = all(map(operator.is_, held, _held(certificate)))
-    return check if same else None
+    same = all(map(operator.is_, held, vars(certificate).values()))
+    return check if same and len(held) <= len(vars(certificate)) else None
 
 
 def remembered(

@@ -153,8 +153,7 @@ def test_a_boolean_byte_above_1_does_not_enter_a_problem() -> None:
 
 @pytest.mark.parametrize("form", ["csr", "csc", "coo"])
 def test_sparse_arrays_are_read_back(form: str) -> None:
-    rng = np.random.default_rng(0)
-    matrix = scipy.sparse.random_array((5, 7), density=0.3, format=form, rng=rng)
+    matrix = scipy.sparse.random_array((5, 7), density=0.3, format=form, random_state=0)
     found = sparse_from_json(json.loads(json.dumps(sparse_to_json(matrix)))["$sparse"])
     assert found.format == (form if form != "coo" else "csr")
     np.testing.assert_array_equal(found.toarray(), matrix.toarray())
