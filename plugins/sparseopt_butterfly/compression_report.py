@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import nn
 
 import sparseopt as so
+from sparseopt.judging.rounding import shown_above
 
 LARGE_ERROR = 0.1
 """Relative error of a weight from which on a user is warned."""
@@ -75,7 +76,7 @@ class LayerCompression:
             share = 100 * self.architecture.nnz / self.parameters_before
             parts.append(f"{self.architecture}, {self.architecture.nnz} values ({share:.3g} %)")
         if self.relative_error is not None:
-            parts.append(f"relative error {self.relative_error:.3g}")
+            parts.append(f"relative error {shown_above(self.relative_error, 3)}")
         if self.speedup is not None:
             parts.append(f"{self.speedup:.3g} times as fast")
         parts.append(f"left alone: {self.reason}" if self.reason else "replaced")

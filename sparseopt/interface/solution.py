@@ -153,7 +153,7 @@ class Solution(Generic[Answer, Proof]):
         lines.append(f"answer: {answer}")
         if self.accuracy is not None and self.certificate is not None:
             words = described_accuracy(self.problem, self.accuracy, self.tolerance)
-            lines.append(f"accuracy: {words}")
+            lines.append(f"accuracy{'' if judged else ' (not checked)'}: {words}")
         lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}")
         if self.status is Status.WEAK and (limit := self.problem.limited_by(self.answer)):
             lines.append(f"limited by: {printable(limit, 2000)}")

@@ -61,10 +61,11 @@ class QuantizedLayer:
         head = f"{printable(self.name, 200) or 'the layer'}: {self.values} values"
         if self.reason:
             return f"{head}, {self.reason}"
-        weighed = "" if self.input_error is None else f", {self.input_error:.3g} for its inputs"
+        inputs = "" if self.input_error is None else shown_above(self.input_error, 3)
+        weighed = f", {inputs} for its inputs" if inputs else ""
         return (
             f"{head}, {self.bits_before} to {self.bits_after} bits, relative error "
-            f"{self.relative_error:.3g}{weighed} (rounding to nearest: "
+            f"{shown_above(self.relative_error, 3)}{weighed} (rounding to nearest: "
             f"{self.nearest_relative_error:.3g}), "
             f"{self.bytes} bytes in memory{f' ({self.stored})' if self.stored else ''}"
         )
@@ -114,7 +115,8 @@ class MeasuredChange:
     samples: int
 
     def __str__(self) -> str:
-        return f"at most {self.largest:.3g} and {self.mean:.3g} on average on {self.samples} inputs"
+        largest = shown_above(self.largest, 3)
+        return f"at most {largest} and {self.mean:.3g} on average on {self.samples} inputs"
 
 
 @json_type

@@ -47,7 +47,8 @@ def _solution(solution: Solution) -> str:
         by += " (not checked here; so.verify checks it)"
     rows = [("answer", str(solution.answer).partition("\n")[0]), ("status", by)]
     if solution.accuracy is not None:
-        rows.append((solution.problem.accuracy_is, f"at most {shown_above(solution.accuracy)}"))
+        figure = f"at most {shown_above(solution.accuracy)}{'' if judged else ' (not checked)'}"
+        rows.append((solution.problem.accuracy_is, figure))
     if solution.certificate is not None:
         rows.append(("proved" if judged else "claimed", _claim(solution.certificate)))
     rows.append(("seconds", number(round(solution.seconds, 3))))
