@@ -10,6 +10,7 @@ import numpy as np
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.plan import SolveError
 from sparseopt.interface.solution import Solution
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.product import ProductQuantization
@@ -119,7 +120,13 @@ def quantized_factors(
         form, blocks = NumberFormat(form.name), NumberFormat(form.name, "power_of_two")
         scales = tuple(float(blocks.block_scales(factor)) for factor in given.factors)
     problem = ProductQuantization(_times(given, [1 / s for s in scales]), form, relative_error)
-    solution = solve(problem, solver, **options)
+    try:
+        solution = solve(problem, solver, **options)
+    except SolveError:
+        if solver is not None or options.get("time_limit") is None:
+            raise
+        # Before a solver could begin.
+        solution = solve(problem, "nearest", **{**options, "time_limit": None})
     if moments is None or form is None:
         return QuantizedFactors(name, layer, scales, solution, _times(solution.answer, scales))
     best = refined(problem.product, solution.answer, form, moments)
