@@ -72,14 +72,15 @@ class MeasuredSlopes(so.Analyzer[so.Network]):
         pairs = self._pairs(subject)
         rng = np.random.default_rng(self.seed)
         largest = np.zeros(len(self.distances))
-        worst = 0.0
+        steepest, points = 0.0, list[np.ndarray]()
         for i in range(pairs):
             context.report(i / pairs, f"slopes at point {i + 1} of {pairs}")
             for k, (slope, ends) in enumerate(self._slopes(problem, rng, context)):
                 largest[k] = max(largest[k], slope)
-                # What rounding makes of differences can be more than the bound.
-                if max(bound.answer.value, worst) < slope < math.inf:
-                    worst = _exact_slope(subject, *ends)
+                if steepest < slope < math.inf:
+                    steepest, points = slope, list(ends)
+        # What rounding makes of differences can be more than the bound.
+        worst = _exact_slope(subject, *points) if steepest > bound.answer.value else 0.0
         yield self._finding(bound, largest.tolist(), pairs, worst)
 
     def _pairs(self, network: so.Network) -> int:

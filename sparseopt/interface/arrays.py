@@ -90,7 +90,7 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
     except ValueError as error:
         raise no_array(name, error) from error
     _require_unmasked(value, name)
-    made = array.dtype.kind in "fc" and not isinstance(value, np.ndarray | np.generic)
+    made = array.dtype.kind in "fc" and not hasattr(value, "dtype")  # else it is of one
     if made and np.abs(array).max(initial=0) >= _EXACT:
         _require_one_dtype(value, name)
         for place, item in np.ndenumerate(np.asarray(value, dtype=object)):

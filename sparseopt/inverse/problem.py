@@ -93,10 +93,15 @@ def _as_sparse_design(value: Any) -> Any:
     if value.ndim != 2:
         raise ProblemError(f"design must be a matrix, got a sparse array of shape {value.shape}")
     cls = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
-    if value.format in ("csr", "csc") and value.has_canonical_format:
-        data = value.data if value.dtype.kind in "fc" else to_double(value.data, "design")
-        matrix = cls((data, value.indices, value.indptr), shape=value.shape)
-    else:
+    if value.dtype.kind not in "fc":
+        value = value.tocoo()
+        data = to_double(value.data, "design")
+        value = scipy.sparse.coo_array((data, value.coords), shape=value.shape)
+    matrix = cls(value)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    if matrix.nnz != value.nnz:  # SciPy added up, and rounded
         matrix = cls(_without_duplicates(value.tocoo()))
     parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)

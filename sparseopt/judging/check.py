@@ -146,7 +146,7 @@ def remember(certificate: Certificate, check: Check) -> None:
     _judged[key] = ref(certificate, partial(_judged.pop, key)), held, check
 
 
-def _known(certificate: Certificate | None) -> Check | None:
+def _kept(certificate: Certificate | None) -> Check | None:
     """Return the judgement that is kept of this very object, if it still holds what it held."""
     kept, held, check = _judged.get(id(certificate), (None, [], None))
     if certificate is None or kept is None or kept() is not certificate:
@@ -160,7 +160,7 @@ def remembered(
 ) -> Check | None:
     """Return the judgement of a certificate made in this process, None if there is none; with
     `problem`, also none if it speaks of another problem or answer."""
-    found = _known(certificate)
+    found = _kept(certificate)
     if found is None or certificate is None or problem is None:
         return found
     same = same_content(certificate.problem, problem) and same_content(certificate.answer, answer)
@@ -169,7 +169,7 @@ def remembered(
 
 def judgement(certificate: Certificate) -> Check:
     """Return the judgement of a certificate, made now unless it was remembered."""
-    check = _known(certificate)
+    check = _kept(certificate)
     if check is None:
         check = check_certificate(certificate)
         remember(certificate, check)

@@ -161,14 +161,15 @@ def held_factors(layer: Any) -> list[Any]:
 
 
 def put(layer: Any, factors: Any) -> None:
-    """Put values into the parameters of a layer."""
-    for parameter, values in zip(held_factors(layer), factors, strict=True):
+    """Put values into the parameters of a layer; nothing is changed where one does not fit."""
+    held = [parameter.detach() for parameter in held_factors(layer)]
+    made = [kept.new_tensor(np.array(own)) for kept, own in zip(held, factors, strict=True)]
+    for tensor, values in zip(made, factors, strict=True):
+        if not np.array_equal(as_array(tensor), values):
+            raise ProblemError(f"{_dtype(tensor)} does not hold what a factor was quantized to")
+    for kept, tensor in zip(held, made, strict=True):
         # In place, and without the gradient: what a layer remembers goes by torch's counters.
-        kept = parameter.detach()
-        fitting = kept.new_tensor(np.array(values))
-        if not np.array_equal(as_array(fitting), values):
-            raise ProblemError(f"a factor, once quantized, leaves the range of {_dtype(kept)}")
-        kept.copy_(fitting)
+        kept.copy_(tensor)
     for hook in layer.factors._forward_pre_hooks.values():  # which put masks on
         hook(layer.factors, ())
 

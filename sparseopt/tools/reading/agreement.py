@@ -139,8 +139,9 @@ def _require_close(
     if gap > tolerance * size + excuse and not (wide and gap <= _magnified(network, x, found)):
         if len(x) > 1:
             raise so.ProblemError(
-                f"{name} mixes the samples of a batch of {len(x)}: what it makes of one of them "
-                "depends on the others; export the model with a batch of 1"
+                f"{name} mixes the samples of a batch of {len(x)}, so that what it makes of one "
+                "depends on the others, or the reader misunderstood an operator; export the "
+                "model with a batch of 1"
             )
         raise so.ProblemError(
             f"the loaded network and {name} differ by {gap:.3g} on random input, where outputs "
