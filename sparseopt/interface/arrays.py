@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import cmath
+import contextlib
 import math
 import os
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any, NoReturn, Protocol
 
 import numpy as np
@@ -32,7 +34,7 @@ _EXACT = 2.0**53
 """Integers below are floats."""
 _FEW = 1 << 12
 _FINITE_CHUNK = 1 << 20
-NUMBERS = int | float | np.integer | np.floating
+NUMBERS = int | float | Fraction | np.integer | np.floating
 """What figures may be, with `isinstance`; booleans, which are of these too, are refused."""
 
 INTEGERS = ("i1", "i2", "i4", "i8", "u1", "u2", "u4")
@@ -184,13 +186,13 @@ def require_sound_indices(
 
 
 def as_figure(value: Any, name: str) -> float:
-    """Return a stated number as a float; refuse texts, booleans and everything else."""
+    """Return a stated number as a float; refuse what float64 does not hold, and all else."""
     if isinstance(value, bool) or not isinstance(value, NUMBERS):
         raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ProblemError(f"{name} leaves the range of float64") from error
+    with contextlib.suppress(OverflowError):
+        if (number := float(value)) == value or number != number:
+            return number
+    raise ProblemError(f"{name} is {short(value)}, which float64 does not hold; round it first")
 
 
 def as_count(value: Any, name: str) -> int:

@@ -10,7 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double, unmasked
+from sparseopt.interface.arrays import (
+    as_array,
+    as_figure,
+    read_only,
+    require_finite,
+    to_double,
+    unmasked,
+)
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import short
 
@@ -88,13 +95,8 @@ class Blocks:
 
 
 def as_strength(value: Any, name: str = "strength") -> float:
-    """Return a finite number that is not negative."""
-    if isinstance(value, bool | np.bool_ | complex | np.complexfloating | str | None):
-        raise ProblemError(f"{name} must be a number, got {short(value)}")
-    try:
-        strength = float(value)
-    except (TypeError, ValueError) as error:
-        raise ProblemError(f"{name} must be a number, got {short(value)}") from error
+    """Return a finite number that is not negative; arrays and tensors of one number are taken."""
+    strength = as_figure(value.item() if getattr(value, "shape", None) == () else value, name)
     if not math.isfinite(strength):
         raise ProblemError(f"{name} is {strength}; give a finite number")
     if strength < 0:

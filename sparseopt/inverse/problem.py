@@ -28,6 +28,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
 from sparseopt.interface.problem import Problem
+from sparseopt.interface.sparse_arrays import summed
 from sparseopt.inverse.blocks import as_weights
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.matrix_penalties import NuclearNorm, TotalVariation
@@ -97,41 +98,9 @@ def _as_sparse_design(value: Any) -> Any:
         value = value.tocoo()
         data = to_double(value.data, "design")
         value = scipy.sparse.coo_array((data, value.coords), shape=value.shape)
-    matrix = cls(value)
-    if not matrix.has_canonical_format:
-        matrix = matrix.copy()
-        matrix.sum_duplicates()
-    if matrix.nnz != value.nnz:  # SciPy added up, and rounded
-        matrix = cls(_without_duplicates(value.tocoo()))
+    matrix = summed(value, cls, "design")
     parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)
-
-
-def _without_duplicates(matrix: Any) -> Any:
-    """Return a sparse matrix with what is stored twice added up, without rounding."""
-    order = np.lexsort((matrix.row, matrix.col))
-    row, column = matrix.row[order], matrix.col[order]
-    values = to_double(matrix.data[order], "design")
-    new = np.append(True, (np.diff(row) != 0) | (np.diff(column) != 0))[: len(values)]
-    first = np.flatnonzero(new)
-    counts = np.diff(np.append(first, len(values)))
-    found, open_ = values[first], np.arange(len(first))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for k in range(1, int(counts.max(initial=1))):
-            open_ = open_[counts[open_] > k]
-            one, two = found[open_], values[first[open_] + k]
-            added = found[open_] = one + two
-            part = added - one
-            lost = (one - (added - part)) + (two - part)  # Knuth's TwoSum
-            if lost.any() and np.isfinite(values).all():
-                i = first[open_[np.flatnonzero(lost)[0]]]
-                raise ProblemError(
-                    f"design stores numbers at entry {(int(row[i]), int(column[i]))} whose sum "
-                    "float64 does not hold; add them up first (.sum_duplicates())"
-                )
-    narrow = found.astype(matrix.dtype) if matrix.dtype.kind in "fc" else found
-    kept = narrow if np.array_equal(narrow, found, equal_nan=True) else found
-    return scipy.sparse.coo_array((kept, (row[first], column[first])), shape=matrix.shape)
 
 
 def _require_finite(design: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_array, read_only
+from sparseopt.interface.arrays import NUMBERS, as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -20,7 +20,6 @@ from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain
-from sparseopt.pathnorm.fields import as_float
 from sparseopt.pathnorm.path_table import bounded_table, has_table
 from sparseopt.pathnorm.powers import Powers, added
 from sparseopt.pathnorm.rounded import RoundedSums
@@ -54,7 +53,7 @@ class LipschitzValue:
 
     def __post_init__(self) -> None:
         for name in ("value", "log10"):
-            object.__setattr__(self, name, as_float(getattr(self, name), name))
+            object.__setattr__(self, name, as_figure(getattr(self, name), name))
 
 
 @json_type
@@ -201,10 +200,10 @@ class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
             )
         for name in ("p_in", "p_out"):
             value = getattr(self, name)
-            good = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-            if not good or not float(value) >= 1:
+            good = isinstance(value, NUMBERS) and not isinstance(value, bool)
+            number = as_figure(value, name) if good else math.nan
+            if not number >= 1:
                 raise ProblemError(f"{name} is {short(value)}; a norm needs a number from 1 to inf")
-            number = float(value)
             object.__setattr__(self, name, int(number) if number.is_integer() else number)
 
     def methods(self) -> list[str]:

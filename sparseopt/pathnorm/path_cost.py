@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import networkx as nx
 import numpy as np
 
-from sparseopt.interface.arrays import as_array, read_only
+from sparseopt.interface.arrays import as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -24,7 +24,6 @@ from sparseopt.judging.rounding import below
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import contractions, plain
 from sparseopt.pathnorm.biases import biases
-from sparseopt.pathnorm.fields import as_float
 from sparseopt.pathnorm.folding import folded
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import Rounded, RoundedSums
@@ -67,7 +66,7 @@ class PathCosts:
     tolerance: float = TOLERANCE
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "tolerance", as_float(self.tolerance, "tolerance"))
+        object.__setattr__(self, "tolerance", as_figure(self.tolerance, "tolerance"))
         shares = {}
         for name, share in self.shares.items():
             array = as_array(share, "a share")

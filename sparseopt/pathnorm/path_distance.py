@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -22,7 +23,7 @@ from sparseopt.judging.serialization import same_content
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Operator, unchecked
 from sparseopt.pathnorm import differences, exact, path_pairs
-from sparseopt.pathnorm.fields import as_float, as_rational
+from sparseopt.pathnorm.fields import as_rational
 from sparseopt.pathnorm.powers import Powers
 
 TOLERANCE = 1e-9
@@ -66,13 +67,13 @@ class PathDistanceValue:
         return cls(**{"outputs": None, **fields})
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "value", as_float(self.value, "value"))
+        object.__setattr__(self, "value", as_figure(self.value, "value"))
         if not 0 <= self.value < math.inf:
             raise ProblemError(f"value is {short(self.value)}; a distance is finite and at least 0")
         if self.exact is not None:
             object.__setattr__(self, "exact", as_rational(self.exact, "exact"))
         if self.outputs is not None:
-            object.__setattr__(self, "outputs", as_float(self.outputs, "outputs"))
+            object.__setattr__(self, "outputs", as_figure(self.outputs, "outputs"))
         if not isinstance(self.same_signs, bool):
             raise ProblemError(f"same_signs is {short(self.same_signs)}; it must be True or False")
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_array, read_only
+from sparseopt.interface.arrays import NUMBERS, as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -21,7 +21,7 @@ from sparseopt.judging.rounding import UNIT, below, shown_above
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain, residues
 from sparseopt.pathnorm.biases import Offsets, biases
-from sparseopt.pathnorm.fields import as_float, as_rational
+from sparseopt.pathnorm.fields import as_rational
 from sparseopt.pathnorm.powers import LEAST_ROOT, Powers
 
 TOLERANCE = 1e-9
@@ -67,7 +67,7 @@ class PathNormValue:
 
     def __post_init__(self) -> None:
         for name in ("value", "log10", "tolerance"):
-            object.__setattr__(self, name, as_float(getattr(self, name), name))
+            object.__setattr__(self, name, as_figure(getattr(self, name), name))
         logs = as_array(self.per_output_log10, "per_output_log10")
         if logs.dtype.kind not in "fiu":
             raise ProblemError(f"per_output_log10 holds numbers of dtype {logs.dtype}, not floats")
@@ -335,9 +335,8 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
 
 def _exponent(value: Any, name: str, zero: bool) -> float:
     least = f"0, at least {LEAST_ROOT} or inf" if zero else "a positive number or inf"
-    if isinstance(value, bool) or not isinstance(value, int | float | Fraction | np.number):
-        raise ProblemError(f"{name} is {short(value)}; it must be {least}")
-    number = float(value)
+    good = isinstance(value, NUMBERS) and not isinstance(value, bool)
+    number = as_figure(value, name) if good else math.nan
     if not (number >= LEAST_ROOT or number == 0 if zero else number > 0):
         raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     return int(number) if number.is_integer() else number

@@ -6,11 +6,12 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable
-from typing import Any, SupportsFloat
+from typing import Any
 
 import numpy as np
 
 from sparseopt.choosing.solving import solve
+from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
@@ -25,7 +26,7 @@ _COUNT, _SPAN = 50, 1e-3
 
 def path(
     problem: SparseRegression,
-    strengths: Iterable[SupportsFloat] | None = None,
+    strengths: Iterable[float] | None = None,
     *,
     tolerance: float | None = None,
     time_limit: float | None = None,
@@ -206,10 +207,7 @@ def _as_strengths(strengths: Iterable[Any]) -> list[float]:
         raise ProblemError("strengths is empty; give at least one, or None for a grid")
     found = []
     for k, value in enumerate(listed):
-        try:
-            strength = float(value)
-        except (TypeError, ValueError) as error:
-            raise ProblemError(f"strength {k} must be a number, got {short(value)}") from error
+        strength = as_figure(value, f"strength {k}")
         if not (math.isfinite(strength) and strength >= 0):
             raise ProblemError(f"strength {k} is {strength}; give finite numbers of at least 0")
         found.append(strength)

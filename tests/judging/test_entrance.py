@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import UserList, deque
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import torch
+from banks import small_network
 
 import sparseopt as so
 from sparseopt.interface.arrays import as_array, as_support
+from sparseopt.tools.reading.matrices import read_matrix
 
 LARGE = 2**53 + 1
+NETWORK = small_network()
 
 ROUNDED: dict[str, Any] = {
     "list": [LARGE, 0.5],
@@ -126,3 +130,41 @@ def test_sparse_targets_of_integers_are_not_rounded() -> None:
     target = scipy.sparse.csr_array(np.array([[LARGE, 0], [0, 1]]))
     with pytest.raises(so.ProblemError, match="target holds 9007199254740993"):
         so.ButterflyFactorization(target, so.Architecture([(1, 2, 2, 1)]))
+
+
+THIRD = np.longdouble(1) / 3
+WIDE = pytest.param(
+    THIRD, marks=pytest.mark.skipif(float(THIRD) == THIRD, reason="long doubles are doubles here")
+)
+
+
+@pytest.mark.parametrize("value", [LARGE, 10**400, WIDE])
+@pytest.mark.parametrize(
+    "made",
+    [
+        so.L1,
+        so.Ridge,
+        lambda value: so.BasisPursuit([[1.0]], [1.0], value),
+        lambda value: so.SquareRootLasso([[1.0]], [1.0], value),
+        lambda value: so.PathNorm(NETWORK, q=value),
+        lambda value: so.LipschitzBound(NETWORK, p_in=value),
+        lambda value: so.path(so.SparseRegression([[1.0]], [1.0], so.L1(1.0)), strengths=[value]),
+    ],
+)
+def test_numbers_that_float64_does_not_hold_are_refused(made: Any, value: Any) -> None:
+    with pytest.raises(so.ProblemError, match="which float64 does not hold"):
+        made(value)
+
+
+def test_matrix_files_are_not_rounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.mtx"
+    head = "%%MatrixMarket matrix coordinate"
+    for text, words in (
+        (f"{head} integer general\n1 1 1\n1 1 {LARGE}\n", "holds integers from 2"),
+        (f"{head} real general\n1 1 2\n1 1 1e16\n1 1 1\n", r"stores numbers at entry \(0, 0\)"),
+    ):
+        path.write_text(text)
+        with pytest.raises(so.ProblemError, match=words):
+            read_matrix(path)
+    path.write_text(f"{head} real general\n1 2 3\n1 1 2\n1 2 1\n1 1 3\n")
+    assert read_matrix(path).tolist() == [[5.0, 1.0]]

@@ -84,7 +84,7 @@ def documents() -> Pairs:
     for name in ("primal", "dual", "gap"):
         yield f"{name} must be a number | a text", text(name, "1.0")
         yield f"{name} must be a number | a boolean", text(name, True)
-        yield f"{name} leaves the range of float64 | a long number", text(name, 10**400)
+        yield f"which float64 does not hold | {name}, a long number", text(name, 10**400)
     point = base["dual_point"]["$array"]["values"]
     yield (
         "are real where design and target are | a complex dual point",

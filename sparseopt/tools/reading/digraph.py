@@ -161,4 +161,6 @@ def _number(value: Any, what: str) -> Any:
     number = float(value)
     if not math.isfinite(number):
         raise ProblemError(f"{what} is {number}; it must be finite")
+    if number != value:
+        raise ProblemError(f"{what} is {short(value)}, which float64 does not hold; round it first")
     return number

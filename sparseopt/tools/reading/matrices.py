@@ -12,6 +12,7 @@ import scipy.sparse
 from sparseopt.interface.arrays import require_sound_indices
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
+from sparseopt.interface.sparse_arrays import summed
 from sparseopt.judging import limits
 from sparseopt.judging.array_files import read_array, read_arrays
 from sparseopt.judging.files import read_bytes, read_text
@@ -29,7 +30,7 @@ def read_matrices(path: str | os.PathLike[str]) -> dict[str, Any]:
     path : str or path
         NumPy's .npy and .npz (also of ``scipy.sparse.save_npz``), .mtx of Matrix Market, .csv with
         commas, .mat of MATLAB up to -v7. Nothing in it is run or unpickled, and what it asks for
-        is bounded before it is made.
+        is bounded before it is made. Decimal numbers become the nearest float64.
 
     Returns
     -------
@@ -85,7 +86,7 @@ def read_matrix(path: str | os.PathLike[str], variable: str | None = None) -> np
                 f"{name} holds a sparse matrix of shape {matrix.shape}; written out, at most "
                 f"{limits.DENSE_ENTRIES} entries are allowed"
             )
-        matrix = matrix.toarray()
+        matrix = summed(matrix, scipy.sparse.csr_array, name).toarray()
     return np.asarray(matrix)
 
 

@@ -29,7 +29,8 @@ def read_matrix_market(text: str, name: str) -> Any:
     Raises
     ------
     ProblemError
-        If it is no such file, is cut short, or has entries outside of the matrix.
+        If it is no such file, is cut short, has entries outside of the matrix, or integers that
+        float64 need not hold.
     """
     head, _, rest = text.partition("\n")
     words = head.lower().split()
@@ -47,6 +48,8 @@ def read_matrix_market(text: str, name: str) -> Any:
     lines = (line for line in rest.splitlines() if line.strip() and not line.startswith("%"))
     sizes = _sizes(next(lines, ""), form, name)
     numbers = _numbers(" ".join(lines), name)
+    if field == "integer" and np.abs(numbers).max(initial=0) >= 2.0**53:
+        raise ProblemError(f"{name} holds integers from 2^53 on, which float64 need not hold")
     if form == "array":
         return _array(numbers, sizes, field, symmetry, name)
     return _coordinates(numbers, sizes, field, symmetry, name)
@@ -118,7 +121,7 @@ def _coordinates(
         mirrored = _mirrored(values[off], symmetry)
         row, column = np.append(row, column[off]), np.append(column, row[off])
         values = np.append(values, mirrored)
-    return scipy.sparse.coo_array((values, (row, column)), shape=(rows, columns)).tocsr()
+    return scipy.sparse.coo_array((values, (row, column)), shape=(rows, columns))
 
 
 def _values(numbers: np.ndarray, field: str) -> np.ndarray:
