@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -58,13 +59,18 @@ class WorkingSet(Solver[SparseRegression]):
     start: Any = None
 
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
-        """Refuse least squares with a large sparse design or operator."""
+        """Refuse least squares with a large sparse design or operator, and endless products."""
         m, n = problem.shape
         written = isinstance(problem.design, np.ndarray)
         if is_least_squares(problem) and not written and m * n > DENSE_LIMIT:
             return Refused(
                 f"strength 0 makes it least squares, for which the {m} x {n} design would be made "
                 f"dense, and that has more than {DENSE_LIMIT} entries; give a positive strength"
+            )
+        if not written and math.isinf(getattr(problem.real_design, "lost", 0.0)):
+            return Refused(
+                "the design is a product of so many factors that what underflows in it is not "
+                "bounded; give its entries (design.to_numpy())"
             )
         return Accepted()
 

@@ -50,6 +50,9 @@ class ColumnOperator:
         Whether the source is a product of factors.
     shape : (int, int)
         In real numbers.
+    lost : float
+        What may underflow in an entry of a column; inf where factors are so many that no bound
+        of it is known.
     """
 
     dtype = np.dtype(np.float64)
@@ -66,7 +69,7 @@ class ColumnOperator:
         self.is_product = isinstance(source, KroneckerProduct)
         self.source = _times_power(source, exponent) if self.is_product else source
         self._factor = 1.0 if self.is_product else math.ldexp(1.0, exponent)
-        self._lost = _lost(self.source) if self.is_product else TINY
+        self.lost = _lost(self.source) if self.is_product else TINY
         rows, self._given_columns = (int(side) for side in source.shape)
         self._own = rows, self._given_columns if entries is None else len(entries)
         self.shape = (2 * rows, 2 * self._own[1]) if is_complex else self._own
@@ -203,7 +206,7 @@ class ColumnOperator:
             # Entries that a power of two takes below 2^-1022 lose no more than this.
             lost = math.sqrt(self.shape[0]) * TINY if self._exponent < 0 else 0.0
             return np.full(self.shape[1], lost)
-        return self._size_bounds * (4.0 * self._growth**2) + self._lost
+        return self._size_bounds * (4.0 * self._growth**2) + self.lost
 
     def errors_of(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return the same bounds of some columns that were read, without reading the others."""
@@ -211,7 +214,7 @@ class ColumnOperator:
             return self.column_errors[entries]
         lengths = np.array([norm_bound(column) for column in columns.T])
         # One growth^2 more than above: rounded lengths stand for exact ones.
-        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + self._lost
+        return lengths * UNIT + self._size_bounds[entries] * (5.0 * self._growth**2) + self.lost
 
     @cached_property
     def _magnitudes(self) -> KroneckerProduct:
@@ -260,9 +263,9 @@ class ColumnOperator:
         """Return upper bounds of the columns' norms, each row by its weight."""
         share = 1.0 if weights is None else math.sqrt(float(weights.max())) * (1.0 + 1e-15)
         if self.is_streamed:
-            return (self._size_bounds + self._lost) * share
+            return (self._size_bounds + self.lost) * share
         rows = self.shape[0]
-        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * self._lost
+        found = np.sqrt(self._measured[0] * (1.0 + gamma(rows + 16))) + math.sqrt(rows) * self.lost
         if self.is_product:
             found = found * (1.0 + 4.0 * UNIT) + self._size_bounds * (8.0 * self._growth**2)
         return found * share
