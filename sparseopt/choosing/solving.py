@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from sparseopt.choosing.planning import Prepared, prepare
@@ -20,11 +20,12 @@ from sparseopt.interface.solution import Solution, Status, described_accuracy
 from sparseopt.interface.solver import Solver
 from sparseopt.interface.verdict import Refused, Unavailable
 from sparseopt.judging.check import check_certificate, remember
+from sparseopt.judging.serialization import same_content
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Answered:
     """What a candidate gave that counts, and how far the core vouches for it."""
 
@@ -34,7 +35,7 @@ class Answered:
     accuracy: float
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Attempt:
     """What happened when a candidate ran.
 
@@ -65,6 +66,7 @@ def _attempt(
 ) -> Attempt:
     """Run one candidate; `asked` is the tolerance, whatever a solver makes of the context."""
     assert item.solver is not None
+    held = _fields(problem)
     try:
         result = item.solver.solve(problem, context)
     except Inconclusive as stop:
@@ -72,6 +74,8 @@ def _attempt(
     except (Exception, SystemExit) as error:
         _log.debug("%s raised", item.candidate.name, exc_info=True)
         return Attempt(f"raised {raised(error)}", broken=True, error=error)
+    if _put_back(problem, held):
+        return Attempt("changed the problem", broken=True)
     if not (isinstance(result, tuple) and len(result) == 2):
         found = printable(repr(result))
         return Attempt(f"returned {found} instead of (answer, certificate)", broken=True)
@@ -91,6 +95,23 @@ def _attempt(
         return Attempt(f"its certificate was refused: {verdict.details[-1]}", broken=True)
     remember(certificate, verdict)
     return _graded(answer, certificate, problem, asked)
+
+
+def _fields(problem: Any) -> dict[str, Any]:
+    """Return what a problem holds, without what it remembers."""
+    names = dataclasses.fields(problem) if dataclasses.is_dataclass(problem) else ()
+    return {field.name: getattr(problem, field.name) for field in names}
+
+
+def _put_back(problem: Problem, held: dict[str, Any]) -> bool:
+    """Give a problem its own fields again, and return whether others had been put there.
+
+    One that goes through its constructor anew, as when a solver asks the judge, holds the same.
+    """
+    now = {name: value for name, value in _fields(problem).items() if value is not held[name]}
+    for name in now:
+        object.__setattr__(problem, name, held[name])
+    return not all(same_content(now[name], held[name]) for name in now)
 
 
 def _graded(

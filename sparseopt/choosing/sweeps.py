@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -20,7 +21,7 @@ from sparseopt.interface.plan import Plan, SolveError
 from sparseopt.interface.problem import Answer, Problem, Proof
 from sparseopt.interface.solution import Solution
 from sparseopt.interface.solver import Solver
-from sparseopt.judging.check import Check, remember, remembered
+from sparseopt.judging.check import Check, check_certificate, remember, remembered
 from sparseopt.judging.serialization import to_json
 
 Outcome = Solution[Answer, Proof] | SolveError
@@ -144,10 +145,8 @@ class _Sweep:
         if isinstance(found, Lost):
             found = SolveError(f"no answer to {words}: {found.reason}", Plan(words, ()))
         elif isinstance(found, tuple):
-            found, check = found
-            if not _is_of(found.problem, problem):
-                found = SolveError(f"a solver changed the problem: {words}", found.plan)
-            elif check is not None:
+            found, check = _of(problem, *found)
+            if check is not None and isinstance(found, Solution):
                 remember(found.certificate, check)
         if self._store is not None:
             self._store.keep(key, found)
@@ -161,13 +160,26 @@ class _Sweep:
         return [found[i] for i in range(len(found))]
 
 
-def _is_of(found: Problem, asked: Problem) -> bool:
-    """Whether the problem that came back from a worker is the one that was sent, where both can be
-    written down."""
+def _of(
+    problem: Problem, found: Solution, check: Check | None
+) -> tuple[Solution | SolveError, Check | None]:
+    """Return a worker's solution as one of the problem that it was sent, with its judgement.
+
+    A solver may have changed the worker's copy. Where copies cannot be compared, as they hold
+    operators, the certificate is judged again.
+    """
+    if found.problem is problem:
+        return found, check
+    changed = SolveError(f"a solver changed the problem: {problem.describe()}", found.plan)
     try:
-        return found is asked or to_json(found) == to_json(asked)
+        if to_json(found.problem) != to_json(problem):
+            return changed, None
     except ProblemError:
-        return True
+        if check is not None:
+            object.__setattr__(found.certificate, "problem", problem)
+            check = check_certificate(found.certificate, problem, found.answer)
+            return (dataclasses.replace(found, problem=problem) if check.ok else changed), check
+    return found, check
 
 
 def _solved(

@@ -9,6 +9,8 @@ import typer
 import sparseopt as so
 from sparseopt.cli import options as opt
 from sparseopt.cli.console import (
+    FINE,
+    RELIES_ON,
     leave,
     parse_options,
     print_solution,
@@ -62,6 +64,8 @@ def closedness(
     Where it cannot be decided, a numeric hint is told: whether weights grow in fits to targets at
     which they would if the set were not closed. --explain says what that is.
 
+    Ends with 3 where a verdict rests on the word of an outside program.
+
     Of a network, any two consecutive linear layers are examined if one of them has zeros. For
     --fail-on, not closed is a warning.
     """
@@ -79,13 +83,14 @@ def closedness(
     }
     if repair is not None:  # refused before any work
         repairs = {n: so.NearestClosedSupport(p.supports, repair) for n, p in problems.items()}
-    documents, found = [], []
+    documents, found, rests = [], [], False
     for name, problem in problems.items():
         with progress_display(not json) as progress:
             chosen = {**settings, "progress": progress, **parse_options(option or ())}
             solution = so.solve(problem, solver, **chosen)
             closed = so.solve(repairs[name], progress=progress, **settings) if repair else None
         found.append(_SEVERITIES[solution.answer.value])
+        rests |= solution.status is so.Status.UNCHECKED
         if json:
             documents.append(_document(name, solution, closed))
         if json or html == STREAM:
@@ -111,7 +116,7 @@ def closedness(
         put_text(html, render(report))
         if not json and html != STREAM:
             say(f"report written to {html}")
-    leave(severity_code(found, fail_on))
+    leave(severity_code(found, fail_on) or (RELIES_ON if rests else FINE))
 
 
 def _subject(paths: list[str], part: Part) -> Any:

@@ -111,7 +111,6 @@ class FacetCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Settle every parameter."""
         problem, answer, evidence = self.problem, self.answer, self.evidence
-        steps.require(type(evidence) is FacetEvidence, "facets are the evidence")
         pools = any(layer.kind == "pool" for layer in problem.wires.layers)
         steps.require(not pools, "the network has no pools")
         require_identifiable(steps, problem, answer)

@@ -261,14 +261,12 @@ class OutputChangeCertificate(Certificate):
 
     def check(self, steps: Steps) -> None:
         """Prove the bounds again by the method named."""
-        problem, answer = self.problem, self.answer
+        problem, answer, shape = self.problem, self.answer, self.problem.network.output_shape
         steps.require(self.method in METHODS, f"the method is one of {', '.join(METHODS)}")
-        shape = problem.network.output_shape
         steps.require(answer.lower.shape == shape, "there is an interval for each output")
         least = OutputChangeValue.of(answer.lower, answer.upper).l1
-        right = type(answer) is OutputChangeValue and answer.l1 == least < math.inf
         words = "the L1 bound is the least float that is at least the sum of the larger ends"
-        steps.require(right, words, f"{answer.l1!r} is stated, {least!r} is right")
+        steps.require(answer.l1 == least < math.inf, words, f"{answer.l1!r} for {least!r}")
         stated = Box(answer.lower[None], answer.upper[None])
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             if self.method == "path_metric":
@@ -297,9 +295,8 @@ class OutputChangeCertificate(Certificate):
                 scale = max(scale, *(float(box.size.max()) for box in own))
                 for kind, box in enumerate(narrow.parts()):
                     wide = own[kind].enlarged(SLACK * scale + 2.0**-900)
-                    inside = (wide.low <= box.low).all() and (box.high <= wide.high).all()
-                    words = "no stated bound is far outside those that boxes prove"
-                    steps.require(bool(inside), words)
+                    inside = bool((wide.low <= box.low).all() and (box.high <= wide.high).all())
+                    steps.require(inside, "no stated bound is far outside those that boxes prove")
                     self._prove(steps, proof, name, kind, box)
                 known[name] = narrow
         if self.method == "substitution":

@@ -103,7 +103,6 @@ def require_prime(steps: Steps, prime: int) -> None:
 
 def require_identifiable(steps: Steps, problem: Identifiability, answer: Any) -> None:
     """Require the verdict "identifiable" from the function, with all figures but `everywhere`."""
-    steps.require(type(answer) is IdentifiabilityVerdict, "the answer is a verdict")
     steps.require(problem.inputs is None, "no inputs are given")
     right = problem.verdict("identifiable", problem.bound, everywhere=answer.everywhere)
     _require_same(steps, answer, right, ("value", *FIGURES, "excluded", "directions"))

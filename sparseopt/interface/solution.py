@@ -92,6 +92,16 @@ class Solution(Generic[Answer, Proof]):
             return None
         return float(cast(Certificate, self.certificate).accuracy)
 
+    @property
+    def checked(self) -> bool:
+        """Whether the core accepted in this process, for this problem and answer, a certificate
+        that proves what the status says."""
+        certificate = cast(Certificate | None, self.certificate)
+        if not remembered(certificate, self.problem, self.answer):
+            return False
+        enough = self.accuracy is None or self.accuracy <= cast(float, self.tolerance)
+        return enough or self.status is not Status.VERIFIED
+
     def to_fields(self) -> dict[str, Any]:
         """Return what is written to JSON; the status as its name, and the accuracy."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -144,8 +154,7 @@ class Solution(Generic[Answer, Proof]):
         by = f" by {printable(self.solver, 100)}" if self.solver else ""
         answer = printable(self.answer, 2000)
         lines = [printable(self.problem.describe(), 2000)]
-        certificate = cast(Certificate | None, self.certificate)
-        judged = remembered(certificate, self.problem, self.answer)
+        judged = self.checked
         if self.status in (Status.VERIFIED, Status.WEAK) and not judged:
             lines.append(f"answer (not checked here): {answer}")
             lines.append(f"status: {self.status.name}{by}, says the file; so.verify checks it")

@@ -96,6 +96,7 @@ class Blocks:
 
 def as_strength(value: Any, name: str = "strength") -> float:
     """Return a finite number that is not negative; arrays and tensors of one number are taken."""
+    value = unmasked(value, name)
     strength = as_figure(value.item() if getattr(value, "shape", None) == () else value, name)
     if not math.isfinite(strength):
         raise ProblemError(f"{name} is {strength}; give a finite number")

@@ -40,6 +40,8 @@ def agrees(finding: Finding) -> bool:
 
 def require_agreement(finding: Finding, steps: Steps) -> None:
     """Require that a finding's rule says what its accepted certificate proves."""
+    plain = type(finding) is Finding and type(finding.rule) is str
+    steps.require(plain, "a finding of the core's own class names its rule by a text")
     if finding.rule not in RULES:
         steps.note("the name of this rule is not checked; only the claim above is")
         return

@@ -144,25 +144,20 @@ class _Encoder:
 class _Decoder:
     def __init__(self) -> None:
         self._built: dict[str, tuple[Any, int]] = {}
-        self._level = self._parts = 0
+        self._parts = 0
 
-    def decode(self, value: Any, path: str) -> Any:
-        self._level, self._parts = self._level + 1, self._parts + 1
-        if self._level > MOST_LEVELS or self._parts > MOST_PARTS:
+    def decode(self, value: Any, path: str, level: int = 1) -> Any:
+        self._parts += 1
+        if level > MOST_LEVELS or self._parts > MOST_PARTS:
             raise ProblemError(_too_deep())
-        found = self._decode(value, path)
-        self._level -= 1
-        return found
-
-    def _decode(self, value: Any, path: str) -> Any:
         if isinstance(value, list):
-            return [self.decode(item, f"{path}/{i}") for i, item in enumerate(value)]
+            return [self.decode(item, f"{path}/{i}", level + 1) for i, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if not any(key.startswith("$") for key in value):
-            return {key: self.decode(item, f"{path}/{key}") for key, item in value.items()}
+            return {k: self.decode(v, f"{path}/{k}", level + 1) for k, v in value.items()}
         try:
-            return self._decode_special(value, path)
+            return self._decode_special(value, path, level + 1)
         except ProblemError as error:
             # The innermost place is the one to tell.
             if str(error).startswith("at /"):
@@ -172,9 +167,9 @@ class _Decoder:
             what = printable(f"{type(error).__name__}: {error}", 300)
             raise ProblemError(f"at {_place(path)}: {what}") from error
 
-    def _decode_special(self, value: dict[str, Any], path: str) -> Any:
+    def _decode_special(self, value: dict[str, Any], path: str, level: int) -> Any:
         if "$type" in value:
-            return self._remember(path, self._parts, self._decode_typed(value, path))
+            return self._remember(path, self._parts, self._decode_typed(value, path, level))
         if len(value) != 1:
             raise ProblemError(f"expected one key, found {sorted(value)}")
         ((key, body),) = value.items()
@@ -184,9 +179,9 @@ class _Decoder:
             return _NUMBERS[key](body)
         if key == "$tuple":
             items = enumerate(as_list(key, body))
-            return tuple(self.decode(item, f"{path}/$tuple/{i}") for i, item in items)
+            return tuple(self.decode(item, f"{path}/$tuple/{i}", level) for i, item in items)
         if key == "$map":
-            return _map_from_pairs(self.decode(as_list(key, body), f"{path}/$map"))
+            return _map_from_pairs(self.decode(as_list(key, body), f"{path}/$map", level))
         if key == "$ref":
             if not isinstance(body, str) or body not in self._built:
                 raise ProblemError(
@@ -201,10 +196,10 @@ class _Decoder:
         self._built[path] = value, self._parts - before + 1
         return value
 
-    def _decode_typed(self, value: dict[str, Any], path: str) -> Any:
+    def _decode_typed(self, value: dict[str, Any], path: str, level: int) -> Any:
         tag = value["$type"]
         cls = _find_type(tag)
-        fields = {k: self.decode(v, f"{path}/{k}") for k, v in value.items() if k != "$type"}
+        fields = {k: self.decode(v, f"{path}/{k}", level) for k, v in value.items() if k != "$type"}
         if hasattr(cls, "from_fields"):
             return cls.from_fields(fields)
         if issubclass(cls, Enum):
@@ -307,7 +302,8 @@ def same_content(a: Any, b: Any) -> bool:
     if type(a) is not type(b):
         return False
     try:
-        first, second = (_Encoder(share=False).encode(value, "") for value in (a, b))
-        return bool(first == second)
+        # As text: trees call 0, 0.0, -0.0 and False the same.
+        one, two = (json.dumps(_Encoder(share=False).encode(v, ""), sort_keys=True) for v in (a, b))
+        return one == two
     except ProblemError:
         return False

@@ -98,13 +98,11 @@ def _told(subject: Any, allow: Iterable[str], context: Context) -> Check:
 
 
 def _outsiders(allow: Iterable[str]) -> Outsiders:
-    names = [allow] if isinstance(allow, str) else list(allow)
-    return {name: find_outsider(name) for name in names}
+    return {name: find_outsider(name) for name in ([allow] if isinstance(allow, str) else allow)}
 
 
 def _check(certificate: Certificate, outsiders: Outsiders) -> Check:
-    check = check_certificate(certificate, outsiders=outsiders)
-    return _graded(certificate, check, None)
+    return _graded(certificate, check_certificate(certificate, outsiders=outsiders), None)
 
 
 def _graded(certificate: Certificate, check: Check, tolerance: float | None) -> Check:

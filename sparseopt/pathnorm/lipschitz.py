@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import NUMBERS, as_array, as_figure, read_only
+from sparseopt.interface.arrays import as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -200,8 +200,7 @@ class LipschitzBound(Problem[LipschitzValue, "LipschitzCertificate"]):
             )
         for name in ("p_in", "p_out"):
             value = getattr(self, name)
-            good = isinstance(value, NUMBERS) and not isinstance(value, bool)
-            number = as_figure(value, name) if good else math.nan
+            number = as_figure(value, name)
             if not number >= 1:
                 raise ProblemError(f"{name} is {short(value)}; a norm needs a number from 1 to inf")
             object.__setattr__(self, name, int(number) if number.is_integer() else number)

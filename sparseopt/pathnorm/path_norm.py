@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import NUMBERS, as_array, as_figure, read_only
+from sparseopt.interface.arrays import as_array, as_figure, read_only
 from sparseopt.interface.certificate import Certificate, Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -334,9 +334,8 @@ class PathNorm(Problem[PathNormValue, "PathNormCertificate"]):
 
 
 def _exponent(value: Any, name: str, zero: bool) -> float:
-    least = f"0, at least {LEAST_ROOT} or inf" if zero else "a positive number or inf"
-    good = isinstance(value, NUMBERS) and not isinstance(value, bool)
-    number = as_figure(value, name) if good else math.nan
+    number = as_figure(value, name)
     if not (number >= LEAST_ROOT or number == 0 if zero else number > 0):
+        least = f"0, at least {LEAST_ROOT} or inf" if zero else "a positive number or inf"
         raise ProblemError(f"{name} is {short(value)}; it must be {least}")
     return int(number) if number.is_integer() else number

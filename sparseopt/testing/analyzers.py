@@ -11,6 +11,7 @@ from sparseopt.interface.context import Context
 from sparseopt.interface.finding import Finding, Severity
 from sparseopt.interface.verdict import Accepted
 from sparseopt.judging.check import check_certificate
+from sparseopt.judging.finding_rules import agrees
 from sparseopt.judging.serialization import from_json, same_content, to_json
 from sparseopt.testing import laws
 from sparseopt.testing.outcome import Conformance, listed, require
@@ -81,7 +82,7 @@ def _check_on(
 
 
 def _finding(finding: Any) -> None:
-    require(isinstance(finding, Finding), f"{finding!r} is not a Finding")
+    require(type(finding) is Finding, f"{finding!r} is not a Finding")
     named = re.fullmatch("[a-z0-9]+(-[a-z0-9]+)*", finding.rule) is not None
     require(named, f"the rule {finding.rule!r} is no name like 'supports-not-closed'")
     if finding.severity in (Severity.WARNING, Severity.PROBLEM):
@@ -89,6 +90,7 @@ def _finding(finding: Any) -> None:
     if finding.certificate is not None:
         check = check_certificate(finding.certificate)
         require(check.ok, f"{finding.rule}: {check}")
+        require(agrees(finding), f"{finding.rule}: its certificate proves something else")
 
 
 def _round_trip(findings: list[Finding]) -> None:

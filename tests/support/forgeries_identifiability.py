@@ -213,7 +213,6 @@ def _facets() -> Pairs:
     yield "value is as counted | unknown", changed(right, answer=unknown)
     wrong = changed(right.answer, rank=right.answer.rank - 1)
     yield "rank is as counted | one less", changed(right, answer=wrong)
-    yield "the answer is a verdict | a number", changed(right, answer=3)
     for far in (True, False):
         claim = changed(right, answer=changed(right.answer, everywhere=far))
         yield f"facets say nothing of what is far | {far}", claim

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace as changed
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,8 +101,6 @@ def _summed_free() -> dict[str, Any]:
 def forged() -> Entries:
     """Yield (line that stops it | what it is, certificate)."""
     right = facets(one(), BETWEEN)
-    alike: Any = SimpleNamespace(**vars(right.evidence))
-    yield "facets are the evidence | another class", changed(right, evidence=alike)
     for name, parts in _misfits(right.evidence):
         yield name, refusal(partial(changed, right.evidence, **parts))
     for prime in (65521, 65541, 4194319):

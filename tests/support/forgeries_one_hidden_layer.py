@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace as changed
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -95,8 +94,6 @@ def honest() -> Entries:
 def forged() -> Entries:
     """Yield (line that stops it | what it is, certificate)."""
     right = proved(line())
-    alike: Any = SimpleNamespace(**vars(right.answer))
-    yield "the answer is a verdict | another class", changed(right, answer=alike)
     asked = so.Identifiability(line(), [[1.0], [2.0]])
     yield "no inputs are given | two inputs", changed(right, problem=asked)
     truthy = claimed(line())

@@ -138,7 +138,7 @@ def are_enclosed(operator: ColumnOperator) -> bool:
         and (errors <= 1.2e-16 * tight).all()
         and (off_both <= in_two).all()
         and (4.0 * lost <= in_two).all()
-        and (in_two <= 4.0 * lost + 2.0 * np.sqrt(len(exact)) * operator._lost).all()
+        and (in_two <= 4.0 * lost + 2.0 * np.sqrt(len(exact)) * operator.lost).all()
         and (UNIT * norms * (1.0 - 8.0 * UNIT) + 4.0 * lost <= read).all()
         and (read <= UNIT * norms * (1.0 + 1e-14) + 6.0 * lost).all()
         and (norms <= bounds).all()

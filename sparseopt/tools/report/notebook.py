@@ -41,9 +41,9 @@ def _report(report: Report) -> str:
 
 @fragment.register
 def _solution(solution: Solution) -> str:
-    judged = remembered(solution.certificate, solution.problem, solution.answer)
+    judged = solution.checked
     by = f"{solution.status.name} by {solution.solver}" if solution.solver else solution.status.name
-    if judged is None:
+    if not judged:
         by += " (not checked here; so.verify checks it)"
     rows = [("answer", str(solution.answer).partition("\n")[0]), ("status", by)]
     if solution.accuracy is not None:
