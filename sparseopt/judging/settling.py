@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
+from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.problem import Problem
+
 _CORE = __name__.partition(".")[0] + "."
 
 
@@ -105,16 +108,24 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
     Raises
     ------
     TypeError
-        For derived classes of numbers, texts, arrays and containers, and for imitations of tensors.
+        For derived classes of numbers, texts, arrays, containers and records of the core, but of
+        problems and certificates, and for imitations of tensors.
     """
     if kind in _HELD or _is_tensor(kind):
         return _HELD.get(kind, partial(_fields, frozenset()))
-    imitation = hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__")
-    if imitation or issubclass(kind, _BASIC):
+    if issubclass(kind, _BASIC) or _imitates(kind):
         raise TypeError(f"a {kind.__name__} may answer otherwise than what it derives from")
     if not dataclasses.is_dataclass(kind):
         return None
     return partial(_fields, frozenset(field.name for field in dataclasses.fields(kind)))
+
+
+def _imitates(kind: Any) -> bool:
+    if hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__"):
+        return True
+    free = _is_core(kind) or issubclass(kind, Problem | Certificate)
+    bases = () if free else kind.__mro__[1:]
+    return any(_is_core(base) and dataclasses.is_dataclass(base) for base in bases)
 
 
 @lru_cache(maxsize=512)

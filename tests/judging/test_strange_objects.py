@@ -228,3 +228,21 @@ def test_a_status_that_says_more_than_is_proved_is_not_checked() -> None:
     assert not solution.checked
     assert "not checked here" in str(solution)
     assert "not checked here" in solution._repr_html_()
+
+
+class Lying(so.NumberFormat):
+    """Holds every number."""
+
+    def contains(self, values: Any) -> bool:
+        """Say so."""
+        return True
+
+
+def test_records_of_derived_classes_are_refused_in_questions_too() -> None:
+    chain = so.Architecture([(1, 2, 2, 1)])
+    target = so.KroneckerProduct([np.full((1, 2, 2, 1), 0.3)], chain)
+    proof = so.solve(so.ProductQuantization(target, "int4")).certificate
+    object.__setattr__(proof.problem.format[0], "__class__", Lying)
+    check = so.verify(proof)
+    assert not check.ok
+    assert "a Lying may answer otherwise than what it derives from" in check.details[-1]
