@@ -68,6 +68,7 @@ def check_certificate(
 # Expensive checks need not run twice on one object: what `solve` gated, `analyze`, the HTML page
 # and what is printed take from here. `verify` never does.
 _judged: dict[int, tuple[ReferenceType[Certificate], dict[str, Any], Check]] = {}
+_NOTHING: tuple[type, dict[str, Any], None] = object, {}, None
 
 
 def remember(certificate: Certificate, check: Check) -> None:
@@ -78,8 +79,8 @@ def remember(certificate: Certificate, check: Check) -> None:
 
 def _kept(certificate: Certificate | None) -> Check | None:
     """Return the judgement that is kept of this very object, if it still holds what it held."""
-    kept, held, check = _judged.get(id(certificate), (None, {}, None))
-    if certificate is None or kept is None or kept() is not certificate:
+    kept, held, check = _judged.get(id(certificate), _NOTHING)
+    if kept() is not certificate:
         return None
     now = vars(certificate)
     return check if all(name in now and now[name] is held[name] for name in held) else None
@@ -91,7 +92,7 @@ def remembered(
     """Return the judgement of a certificate made in this process, None if there is none; with
     `problem`, also none if it speaks of another problem or answer."""
     found = _kept(certificate)
-    if found is None or certificate is None or problem is None:
+    if certificate is None or problem is None:
         return found
     same = same_content(certificate.problem, problem) and same_content(certificate.answer, answer)
     return found if same else None

@@ -61,7 +61,7 @@ def _walk(value: Any, again: bool, lenient: bool, met: dict[int, Any]) -> None:
     for part in () if held is None else held(value):
         if id(part) not in met and (type(type(part)) is not type or type(part) not in _PLAIN):
             _walk(part, again, lenient, met)
-    if again and held is not None and _is_core(kind):
+    if again and _is_core(kind):
         getattr(kind, "__post_init__", id)(value)
 
 

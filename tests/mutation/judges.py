@@ -21,10 +21,10 @@ import sparseopt as so
 SUBJECTS: dict[str, tuple[str, ...]] = {
     "forgeries_core": (
         "sparseopt.interface.certificate",
-        "sparseopt.judging.check",
         "sparseopt.judging.finding_rules",
         "sparseopt.judging.verifying",
     ),
+    "forgeries_core forgeries_objects": ("sparseopt.judging.check", "sparseopt.judging.settling"),
     "forgeries_closedness": (
         "sparseopt.judging.evidence",
         "sparseopt.training.data_without_optimum",
@@ -186,7 +186,6 @@ SKIP = (
     "marked_cells",
     "show",
     "remember",
-    "remembered",
     "judgement",
     "proves",
     "read_text",
