@@ -10,6 +10,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import forgeries_objects
 import numpy as np
 import pytest
 from liars import CLOSED, LU, Liar, honest, refused
@@ -246,3 +247,13 @@ def test_records_of_derived_classes_are_refused_in_questions_too() -> None:
     check = so.verify(proof)
     assert not check.ok
     assert "a Lying may answer otherwise than what it derives from" in check.details[-1]
+
+
+@pytest.mark.parametrize(("name", "verified"), list(forgeries_objects.forged()))
+def test_strange_objects_are_refused(name: str, verified: Any) -> None:
+    assert verified().outcome == "refused"
+
+
+@pytest.mark.parametrize(("name", "verified"), list(forgeries_objects.honest()))
+def test_objects_of_constructors_and_third_parties_are_accepted(name: str, verified: Any) -> None:
+    assert (verified() if callable(verified) else so.verify(verified)).ok
