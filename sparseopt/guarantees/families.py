@@ -178,7 +178,8 @@ def direction(steps: Steps, structure: Structure, family: Family) -> Direction:
     wires, of_neurons = structure.wires, family.kind in ("shift", "mix")
     ends = wires.count if of_neurons else wires.parameters.count
     inside = all(0 <= place < ends for place in family.places)
-    steps.require(inside, "families name parameters and neurons of the network")
+    inside = inside and (of_neurons or all(map(structure.edges.get, family.places)))
+    steps.require(inside, "families name neurons, and parameters on edges, of the network")
     return _RULES[family.kind](steps, structure, *family.places)
 
 

@@ -81,17 +81,21 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
     ----------
     wires : Wires
     ignore_zeros : bool
-        Whether parameters that are 0 set no equations: more rescalings, for proofs that there is
-        none.
+        Whether parameters that are 0 set no equations, nor do pools and ReLUs of what then holds
+        0: more rescalings, for proofs that there is none.
     """
     size = wires.count + 1
     outputs = wires.outputs[wires.outputs >= 0] + 1
     pinned = np.concatenate([np.arange(1, wires.inputs + 1), outputs])
     fixed = [np.stack([pinned, np.zeros_like(pinned)])]
     heads, tails, columns = (list[np.ndarray]() for _ in range(3))
+    # Whether something not 0 comes into a neuron, behind one that stands for none.
+    fed = np.repeat([False, True, not ignore_zeros], [1, wires.inputs, size - 1 - wires.inputs])
     for layer in wires.layers:
         if layer.kind != "linear":
-            place = np.nonzero(layer.reads >= 0)
+            live = fed[layer.reads + 1]
+            fed[layer.start + 1 :][: layer.size] = live.any(axis=1)
+            place = np.nonzero(live)
             fixed.append(np.stack([place[0] + layer.start, layer.reads[place]]) + 1)
             continue
         head, tail, entry = layer.edges
@@ -100,6 +104,7 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
         constant = (column < 0) & ~wires.is_zero[entry]
         fixed.append(np.stack([head[constant], tail[constant]]))
         kept = (column >= 0) & ~(ignore_zeros & wires.is_zero[entry])
+        fed[head[constant | kept]] = True
         for parts, part in ((heads, head), (tails, tail), (columns, column)):
             parts.append(part[kept])
     head, tail, column = (np.concatenate([*p, np.empty(0, int)]) for p in (heads, tails, columns))
@@ -140,20 +145,22 @@ def is_moved(wires: Wires, old: Sequence[Fraction], new: Mapping[int, Fraction])
     new : mapping from parameter to Fraction
         None of another sign than before.
     """
-    zero = wires.is_zero[wires.parameters.first]
-    ratios: list[Fraction | None] = [None if none else Fraction(1) for none in zero]
+    # What padding is multiplied with may have any ratio, since padding may have any scale.
+    anything = wires.is_zero[wires.parameters.first] | wires.unused
+    ratios: list[Fraction | None] = [None if free else Fraction(1) for free in anything]
     for (column, value), before in zip(new.items(), old, strict=True):
         if before == 0 != value:
             return True
-        ratios[column] = value / before if before else None
+        if not anything[column]:
+            ratios[column] = value / before
     return not is_rescaled(scales(wires, ignore_zeros=True), ratios)
 
 
 def is_rescaled(scales: Scales, ratios: list[Fraction | None]) -> bool:
     """Return whether z exist with ``exp(z_h - z_t)`` equal to a ratio for each parameter.
 
-    None where both values are 0. The equations that are not merged are left out, so that "no" is
-    true with them as well.
+    None where both values are 0, or any ratio will do. The equations that are not merged are left
+    out, so that "no" is true with them as well.
     """
     size = int(scales.label.max()) + 1
     ones = np.array([ratio == 1 for ratio in ratios], dtype=bool)

@@ -30,6 +30,7 @@ from sparseopt.pathnorm.contractions import Contraction, kernel
 MOST_EDGES = 1 << 25
 """Edges between neurons up to which networks are taken: their list has a gigabyte."""
 _NONE = np.array(-1)
+_EMPTY = np.empty((0, 0), dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,6 +146,14 @@ class Wires:
         sizes = [layer.size for layer in self.layers]
         return np.repeat(np.arange(-1, len(sizes)), [self.inputs, *sizes])
 
+    @cached_property
+    def unused(self) -> np.ndarray:
+        """Which parameters have no edge, as those that only padding is multiplied with."""
+        unused = np.ones(self.parameters.count + 1, dtype=bool)
+        for layer in self.layers:
+            unused[self.column[layer.edges[2]]] = False  # the last stands for constants
+        return unused[:-1]
+
     def start_of(self, neuron: int) -> int:
         """Return the first neuron of the layer that one is in."""
         position = int(self.layer_of[neuron])
@@ -166,7 +175,8 @@ class _Builder:
         self.constants: dict[Fraction, int] = {}
         self.layers: list[Layer] = []
         self.count = math.prod(network.input_shape)
-        self.found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+        self.found: list[np.ndarray] = []
+        self.zeros = np.array([-1])
 
     def constant(self, value: Fraction) -> int:
         """Return the entry of a constant."""
@@ -183,7 +193,7 @@ class _Builder:
         heads = np.arange(self.count, self.count + math.prod(shape[:-1])).reshape(shape[:-1])
         self.count += heads.size
         parts = np.broadcast_arrays(heads[..., None], tails, entries)
-        self.found.append(tuple(part.ravel() for part in parts))  # type: ignore[arg-type]
+        self.found.append(np.stack(parts).reshape(3, -1))
         return heads
 
     def product(self, entries: np.ndarray, columns: np.ndarray) -> np.ndarray:
@@ -200,39 +210,42 @@ class _Builder:
             _NONE,
         )
 
-    def linear(self, name: str, heads: np.ndarray, bias: np.ndarray | None) -> np.ndarray:
-        """Finish a layer of the neurons that were added; they are numbered as its entries lie."""
-        start = int(heads.min())
+    def linear(self, name: str, heads: np.ndarray, bias: np.ndarray = _NONE) -> np.ndarray:
+        """Finish a layer of the neurons that were added; they are numbered as its entries lie.
+
+        Those that nothing comes into hold 0 whatever the parameters, and are none: -1.
+        """
+        numbers = np.sort(heads, axis=None)
+        start = int(numbers[0])
         own = start + np.argsort(heads, axis=None)
-        biases = np.full(heads.size, -1)
-        if bias is not None:
-            biases[:] = np.broadcast_to(bias, heads.shape).ravel()
-        edge = [np.concatenate(part) for part in zip(*self.found, strict=True)]
-        edge = [part[edge[1] >= 0] for part in edge]
-        self.found = []
-        none = np.empty((0, 0), dtype=np.int64)
-        first = own[edge[0] - start]
-        self.layers.append(Layer(name, "linear", start, first, edge[1], edge[2], biases, none))
-        return np.sort(heads, axis=None).reshape(heads.shape)
+        biases = np.broadcast_to(bias, heads.shape).ravel()
+        found = np.concatenate(self.found, axis=1)
+        ends, tails, entries = found[:, found[1] >= 0]
+        first, self.found = own[ends - start], []
+        self.layers.append(Layer(name, "linear", start, first, tails, entries, biases, _EMPTY))
+        fed = np.isin(numbers, first) | (biases >= 0)
+        return np.where(fed, numbers, -1).reshape(heads.shape)
 
     def reading(self, name: str, kind: str, reads: np.ndarray, rank: int = 1) -> np.ndarray:
-        """Add a layer whose neurons read others, along the last axis."""
+        """Add a layer whose neurons read others, along the last axis; -1 if only zeros are read."""
         none, shape = np.empty(0, dtype=np.int64), reads.shape[:-1]
-        bias = np.full(math.prod(shape), -1)
-        rows = reads.reshape(len(bias), -1)
-        start, self.count = self.count, self.count + len(bias)
-        self.layers.append(Layer(name, kind, start, none, none, none, bias, rows, rank))
-        return np.arange(start, self.count).reshape(shape)
+        found = np.arange(self.count, self.count + math.prod(shape)).reshape(shape)
+        parts = none, none, none, np.full(found.size, -1), reads.reshape(found.size, -1)
+        self.layers.append(Layer(name, kind, self.count, *parts, rank))
+        self.count += found.size
+        return np.where(np.isin(reads, self.zeros).all(axis=-1), -1, found)
 
     def with_zeros(self, values: np.ndarray) -> np.ndarray:
-        """Return the neurons of a value, with one that holds 0 for the entries that are none."""
-        if values.min() >= 0:
-            return values
-        none = np.empty(0, dtype=np.int64)
-        start, self.count = self.count, self.count + 1
-        bias, reads = np.full(1, -1), np.empty((0, 0), dtype=np.int64)
-        self.layers.append(Layer("zero", "linear", start, none, none, none, bias, reads))
-        return np.where(values < 0, start, values)
+        """Return the neurons of a value, with ones that hold 0 for the entries that are none.
+
+        One for each entry: a zero that pools share would tie their scales.
+        """
+        none, start = values < 0, self.count
+        if none.any():
+            self.reading("zero", "linear", np.full((int(none.sum()), 1), -1))
+            self.zeros = np.append(self.zeros, np.arange(start, self.count))
+            values = np.where(none, start - 1 + np.cumsum(none).reshape(none.shape), values)
+        return values
 
 
 def _refused(a: Any, b: Any) -> Any:
@@ -275,13 +288,11 @@ def wires(network: Network, owned: Parameters) -> Wires:
 
     outputs = network.walk(first, visit).ravel()
     numbers = [value for array in owned.values for value in array.ravel().tolist()]
-    exact = np.empty(builder.size + len(builder.constants), dtype=object)
-    exact[:] = [*numbers, *builder.constants]
+    exact = np.array([*numbers, *builder.constants], dtype=object)
     column = np.concatenate([owned.column, np.full(len(builder.constants), -1)])
-    count = math.prod(network.input_shape)
     dropped = (column < 0) & np.asarray(exact == 0, dtype=bool)
     layers = [_without(layer, dropped) for layer in builder.layers]
-    return Wires(layers, builder.count, count, outputs, column, exact, _floats(exact), owned)
+    return Wires(layers, builder.count, first.size, outputs, column, exact, _floats(exact), owned)
 
 
 def _without(layer: Layer, dropped: np.ndarray) -> Layer:
@@ -299,9 +310,9 @@ def _floats(exact: np.ndarray) -> np.ndarray:
         raise ProblemError("an exact weight is beyond the range of float64") from error
 
 
-def _offset(op: Operator, builder: _Builder, name: str) -> np.ndarray | None:
+def _offset(op: Operator, builder: _Builder, name: str) -> np.ndarray:
     bias = edges.offset(op)
-    return None if bias is None else builder.entries(name, "bias", bias)
+    return _NONE if bias is None else builder.entries(name, "bias", bias)
 
 
 @singledispatch
@@ -327,9 +338,9 @@ def _of_neuron(op: Neuron, values: Any, builder: _Builder, name: str, shape: Any
         return builder.reading(name, "relu", heads[..., None]) if op.kind == "relu" else heads
     tails = np.stack(list(values), axis=-1)
     entries = builder.entries(name, "weight", op.weight)
-    products = builder.linear(name, builder.joined(entries[..., None], tails[..., None]), None)
-    pooled = builder.reading(name, "pool", products, op.rank)
-    if bias is None:
+    products = builder.linear(name, builder.joined(entries[..., None], tails[..., None]))
+    pooled = builder.reading(name, "pool", builder.with_zeros(products), op.rank)
+    if op.bias is None:
         return pooled
     one = np.array([builder.constant(Fraction(1))])
     return builder.linear(name, builder.joined(one, pooled[..., None]), bias)
@@ -347,7 +358,7 @@ def _of_scale(op: Scale, values: Any, builder: _Builder, name: str, shape: Any) 
 @_neurons.register
 def _of_add(op: Add, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
     one = np.array([builder.constant(Fraction(1))])
-    return builder.linear(name, builder.joined(one, np.stack(values, axis=-1)), None)
+    return builder.linear(name, builder.joined(one, np.stack(values, axis=-1)))
 
 
 @_neurons.register
@@ -381,13 +392,12 @@ def _of_resample(op: Resample, values: Any, builder: _Builder, name: str, shape:
         factors = split * each.reshape(len(each), *(1,) * (len(shape) - m.axis), each.shape[1])
         factors = factors.reshape(reads.shape)
     known = np.frompyfunc(lambda value: builder.constant(Fraction(value)), 1, 1)
-    return builder.linear(name, builder.joined(known(factors).astype(np.int64), reads), None)
+    return builder.linear(name, builder.joined(known(factors).astype(np.int64), reads))
 
 
 def _windowed(reads: np.ndarray, axis: int, index: np.ndarray) -> np.ndarray:
     """Return what windows along an axis read of windows of reads, the last axis joined."""
-    cells = np.moveaxis(reads, axis + 1, 0)
-    taken = cells[index]  # (outputs, window, ..., old)
+    taken = np.moveaxis(reads, axis + 1, 0)[index]  # (outputs, window, ..., old)
     taken[index < 0] = -1
     taken = np.moveaxis(np.moveaxis(taken, 1, -1), 0, axis + 1)
     return taken.reshape(*taken.shape[:-2], -1)

@@ -193,6 +193,33 @@ def _false_scales() -> Entries:
     free = {"u.weight": 1, "y.weight": 1}
     twice = second(asked(deaf, LINE, free), {"u.weight[0, 0]": 6})
     yield "the second network is no rescaling | twice the weight of a deaf unit", twice
+    moved = "a direction is no rescaling | "
+    yield moved + "windows with a zero each", _zeros_of_pools([0, -1, 1, -1])
+    yield moved + "windows that share a zero", _zeros_of_pools([0, -1, 1], [[0, 1], [1, 2]])
+    padded = ("s", Select(np.array([-1, 0]))), ("u", dense([[3, 0], [0, 1]])), ("r", Relu())
+    deaf = network(1, *padded, ("y", dense([[0, 2]])))
+    claim = asked(deaf, LINE, {"u.weight": [[1, 0], [0, 1]], "y.weight": [[0, 1]]})
+    line = "the second network is no rescaling | "
+    yield line + "what padding is multiplied with", second(claim, {"u.weight[0, 0]": 5})
+    line = "families name neurons, and parameters on edges | "
+    for kind in ("constant", "unheard"):
+        yield line + kind, structural(claim, so.Family(kind, (0,)))
+
+
+def _zeros_of_pools(cells: list[int], windows: Any = ((0, 1), (2, 3))) -> Any:
+    """Return the claim that a weight can move: it feeds one of two pools, which is not heard."""
+    whole = network(
+        1,
+        ("h", dense([[2.0]])),
+        ("a", Relu()),
+        ("r", Relu(), "x"),
+        ("c", Concat(0), "a", "r"),
+        ("s", Select(np.array(cells))),
+        ("p", MaxPool((AxisWindow(0, np.array(windows)),))),
+        ("y", dense([[0.0, 1.0]])),
+    )
+    problem = asked(whole, LINE, {"h.weight": 1, "y.weight": [[0, 1]]})
+    return structural(problem, family(problem, "unheard", "h.weight[0, 0]"))
 
 
 def _tenths(scale: int = 1) -> Dense:
