@@ -17,8 +17,10 @@ from sparseopt.tools.rescaling.factors import rescaled
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
 
 
-def aligned(reference: Network, quantized: Network, constants: Collection[str]) -> Network:
-    """Return the reference with the units between `constants`, parameters, rescaled."""
+def alignment(
+    reference: Network, quantized: Network, constants: Collection[str]
+) -> tuple[Network, np.ndarray]:
+    """Return the reference with units between `constants`, parameters, rescaled; the factors."""
     groups = RescalingGroups(reference)
     inner = _between(groups, constants)
     before, after = reference.parameters(), quantized.parameters()
@@ -33,7 +35,8 @@ def aligned(reference: Network, quantized: Network, constants: Collection[str]) 
         both = (old > 0) & (new > 0)
         apart = np.log(new[both]) - np.log(old[both]) + logs[tail[both]]
         _set_medians(logs, chosen, head[both], apart)
-    return rescaled(groups, np.exp(logs))
+    factors = np.exp(logs)
+    return rescaled(groups, factors), factors
 
 
 def _between(groups: RescalingGroups, constants: Collection[str]) -> np.ndarray:

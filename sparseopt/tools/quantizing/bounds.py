@@ -41,7 +41,8 @@ _METHOD = "path-lifting"
 
 
 _FAINT = 2.0**-300
-"""Parameters below this, or above its inverse, may underflow or overflow once they are merged."""
+"""Parameters below this, or above its inverse, may underflow or overflow once they are merged; in
+longer chains those nearer to 1."""
 _NORMAL = 2.0**-1022
 _LEAST = 2.0**-1074
 
@@ -87,17 +88,18 @@ def change_bound(
     return ChangeBound(value, radius, _METHOD, tuple(solutions))
 
 
-def rounding_to(given: Network, reference: Network, merged: bool, factors: np.ndarray) -> float:
+def rounding_to(given: Network, reference: Network, merged: int, *factors: np.ndarray) -> float:
     """Return how far rounding moves the paths of a network that is merged and rescaled.
 
     Parameters
     ----------
     given : Network
     reference : Network
-        With scales merged into the layers before them if `merged`, its units rescaled.
-    merged : bool
-    factors : float64 array
-        Of the groups of units.
+        With scales merged into the layers before them, its units rescaled.
+    merged : int
+        How many scales were merged into one layer, at most.
+    *factors : float64 array
+        Of the groups of units, for each time that they were rescaled.
 
     Returns
     -------
@@ -108,14 +110,15 @@ def rounding_to(given: Network, reference: Network, merged: bool, factors: np.nd
         layer. Infinite where something may have left the normal range on the way.
     """
     spans = [(network, _NORMAL, math.inf) for network in (given, reference)]
-    if merged:
-        spans.append((given, _FAINT, 1 / _FAINT))
+    if merged:  # no product of parameters of a chain, nor of some of them, leaves the range
+        low = max(_FAINT, 2.0 ** -(1022 // (merged + 1)))
+        spans.append((given, low, 1 / low))
     held = [
         _within(array, low, high)
         for network, low, high in spans
         for array in network.parameters().values()
     ]
-    if not all(held) or factors.min() < _NORMAL * factors.max():
+    if not all(held) or any(each.min() < _NORMAL * each.max() for each in factors):
         return math.inf
     return 2 * 8 * (len(given.nodes) + 2) * UNIT
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
 from sparseopt.pathnorm.path_cost import weight_names
-from sparseopt.tools.quantizing.alignment import aligned
+from sparseopt.tools.quantizing.alignment import alignment
 from sparseopt.tools.quantizing.bounds import change_bound, is_same, rounding_to
 from sparseopt.tools.quantizing.codes import Rounding
 from sparseopt.tools.quantizing.landscape import Landscape, multipliers
@@ -251,11 +252,13 @@ class Task:
         rounded |= self._biases(reference)
         quantized = self._stored({**arrays, **rounded, **self.constants}, reference)
         exact = subject.is_exact and self._undone(reference, factors)
-        start, rounding = reference, 0.0
+        start, rounding, moves = reference, 0.0, [factors]
         if self.constants:
-            start, exact = aligned(reference, quantized, self.constants), False
+            start, further = alignment(reference, quantized, self.constants)
+            moves, exact = [factors, further], False
         if not exact:
-            rounding = rounding_to(subject.given, start, bool(subject.merged), factors)
+            chain = max(Counter(subject.merged.values()).values(), default=0)
+            rounding = rounding_to(subject.given, start, chain, *moves)
         bound = change_bound(subject.given, start, quantized, self.way.radius, rounding)
         return Candidate(rescaling, factors, reference, quantized, counts, bound, start, rounding)
 

@@ -250,7 +250,49 @@ def test_rounding_that_is_not_relative_proves_nothing() -> None:
     assert rounding_to(faint, network, False, factors) < 1e-12
     assert rounding_to(faint, network, True, factors) == np.inf
     assert rounding_to(network, of_scales(1e-309, 1.0), False, factors) == np.inf
-    assert rounding_to(network, network, False, np.array([1e-200, *factors[1:-1], 1e200])) == np.inf
+    wide = np.array([1e-200, *factors[1:-1], 1e200])
+    assert rounding_to(network, network, False, wide) == np.inf
+    assert rounding_to(network, network, False, factors, wide) == np.inf  # rescaled twice
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 9])
+def test_the_longer_a_chain_of_scales_the_nearer_to_1_they_must_be(most: int) -> None:
+    """All factors at the limit, either way, have a product in the normal range."""
+    network, factors = of_scales(1.0, 1.0), np.ones(7)
+    low = max(-300, -(1022 // (most + 1)))
+    assert Fraction(2) ** (low * (most + 1)) >= Fraction(2) ** -1022
+    for sign in (1, -1):
+        within, beyond = (np.full((6, 4), 2.0 ** (sign * e)) for e in (low, low - 1))
+        at, after = (network.with_parameters({"0:Dense.weight": w}) for w in (within, beyond))
+        assert rounding_to(at, network, most, factors) < 1e-12
+        assert rounding_to(after, network, most, factors) == np.inf
+
+
+FAINT = [2.0**-300, 2.0**-300, 2.0**-171, 2.0**299]
+"""With another 1.2 * 2^-300 before them, 1.2 * 2^-772 in the end, and nearly nothing on the way."""
+
+
+@pytest.mark.parametrize("rescaling", ["path", "none"])
+@pytest.mark.parametrize("form", ["bf16", "int8"])
+def test_scales_that_underflow_on_the_way_prove_nothing(form: str, rescaling: str) -> None:
+    """The change is 0.025, exactly, where one of at most 1e-14 was said to be proved."""
+    scales = [Scale(np.array([factor])) for factor in FAINT]
+    rest = [Dense(np.array([[2.0**e]])) for e in (299, 299, 173)]
+    rest = [part for last in rest for part in (Relu(), last)]
+    network = chain((1,), Dense(np.array([[1.2 * 2.0**-300]])), *scales, *rest)
+    try:
+        report = so.quantize(network, form, rescaling=rescaling, inputs=[[1.0], [0.5]])
+    except so.ProblemError:
+        return  # that they are not merged proves nothing either
+    assert report.bound is not None
+    assert report.ends is not None
+    assert report.network is not None
+    arrays = report.network.parameters().values()
+    after = np.prod([Fraction(float(w)) for array in arrays for w in array.ravel()])
+    before = Fraction(1.2) * Fraction(2) ** -1
+    moved = abs(before - after)
+    assert moved <= report.bound.value
+    assert moved <= report.ends.upper
 
 
 def test_normalizations_beyond_the_floats_are_named() -> None:
