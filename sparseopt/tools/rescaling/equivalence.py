@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable, short, short_repr
 from sparseopt.networks.network import Network
-from sparseopt.networks.parameters import cast
+from sparseopt.networks.parameters import cast, exact
 from sparseopt.tools.rescaling.factors import multipliers
 from sparseopt.tools.rescaling.groups import PINNED, RescalingGroups
 
@@ -86,10 +87,10 @@ def are_rescaling_equivalent(
     if difference:
         return RescalingEquivalence(False, None, difference)
     old, new = a.parameters(), b.parameters()
-    exact = all(x.dtype == object for x in (*old.values(), *new.values()))
+    rational = [x.dtype == object for x in (*old.values(), *new.values())]
     if rtol is None:
         narrow = any(x.dtype == np.float32 for x in (*old.values(), *new.values()))
-        rtol = 0.0 if exact else 1e-4 if narrow else 1e-9
+        rtol = 0.0 if all(rational) else 1e-4 if narrow else 1e-9
     if not rtol >= 0:
         raise ProblemError(f"rtol must not be negative, got {short(rtol)}")
     for name, array in old.items():
@@ -103,7 +104,7 @@ def are_rescaling_equivalent(
                 f"{new[name][place]} in the other: signs never change",
             )
     groups = RescalingGroups(a)
-    dtype = np.dtype(object if exact else np.longdouble)
+    dtype = np.dtype(object if any(rational) else np.longdouble)
     scales = _Factors(groups, old, new, dtype).found()
     return _compared(groups, old, new, scales, rtol)
 
@@ -169,8 +170,8 @@ class _Factors:
             columns = np.broadcast_to(tail, array.shape).ravel()
             kept = np.flatnonzero((array.ravel() != 0) & (rows != columns))
             order = kept[np.argsort(np.abs(array.ravel()[kept]), kind="stable")]
-            before = cast(array.ravel()[order], dtype)
-            ratio = cast(new[name].ravel()[order], dtype) / before
+            before = _wide(array.ravel()[order], dtype)
+            ratio = _wide(new[name].ravel()[order], dtype) / before
             self._edges.append((rows[order], columns[order], ratio))
 
     def found(self) -> np.ndarray:
@@ -204,24 +205,29 @@ def _compared(
 ) -> RescalingEquivalence:
     factors = scales[1:] if scales.dtype == object else scales[1:].astype(np.float64)
     multiplied = multipliers(groups, scales)
-    worst = (-1.0, "")
+    worst: tuple[Any, str] = (-1, "")
     for name, array in old.items():
-        wanted = cast(array, scales.dtype)
+        wanted = _wide(array, scales.dtype)
         if name in multiplied:
             wanted = wanted * multiplied[name]
-        found = cast(new[name], scales.dtype)
+        found = _wide(new[name], scales.dtype)
         off = np.abs(found - wanted)
         size = np.maximum(np.abs(wanted), np.abs(found))
-        relative = np.where(size > 0, off / np.where(size > 0, size, 1), 0).astype(np.float64)
+        relative = np.where(size > 0, off / np.where(size > 0, size, 1), 0)
         top = np.unravel_index(int(np.argmax(relative)), array.shape)
         if relative[top] > worst[0]:
             place = [int(i) for i in top]
             right, stands = _shown(wanted[top]), _shown(found[top])
             text = f"{printable(name)}{place} would have to be {right}, but is {stands}"
-            worst = float(relative[top]), text
+            worst = relative[top], text
     if worst[0] > rtol:
         return RescalingEquivalence(False, None, f"{worst[1]}; the other weights fix the factors")
     return RescalingEquivalence(True, factors, "")
+
+
+def _wide(array: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return an array in a dtype; integers, whose quotients are floats, as fractions."""
+    return exact(array) if dtype.kind == "O" else cast(array, dtype)
 
 
 def _shown(value: object) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 from fractions import Fraction
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -293,6 +295,40 @@ def test_equivalence_finds_the_factors_and_witnesses() -> None:
     assert not so.are_rescaling_equivalent(network, mlp((2, 3, 1)))
     with pytest.raises(so.ProblemError, match="rtol"):
         so.are_rescaling_equivalent(network, network, rtol=-1)
+
+
+TINY, HUGE = Fraction(1, 10**400), 10**400
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "factor"),
+    [
+        ((Fraction(1), Fraction(3)), (Fraction(1), 3 + TINY), None),
+        ((1, HUGE), (1, HUGE + 1), None),
+        ((HUGE, 3), (HUGE + 1, 3), None),
+        ((TINY, Fraction(1)), (2 * TINY, Fraction(1)), None),
+        ((3, 7), (1, 21), Fraction(1, 3)),
+        ((3, HUGE), (1, 3 * HUGE), Fraction(1, 3)),
+        ((Fraction(1), Fraction(3)), (TINY, 3 * Fraction(HUGE)), TINY),
+    ],
+)
+def test_exact_networks_are_compared_exactly(one: Any, other: Any, factor: Any) -> None:
+    """Of two weights in a row only the product counts; far from all floats, too."""
+    first, second = (
+        chain((1,), Dense(np.array([[a]], dtype=object)), Relu(), Dense(np.array([[b]], object)))
+        for a, b in (one, other)
+    )
+    found = so.are_rescaling_equivalent(first, second)
+    assert bool(found) == (math.prod(one) == math.prod(other))
+    assert (found.factors is None) == (factor is None)
+    assert found.factors is None or found.factors.tolist() == [factor]
+
+
+def test_an_exact_network_is_compared_with_one_of_floats() -> None:
+    exact = chain((1,), Dense(np.array([[Fraction(1, 3)]], dtype=object)))
+    floats = chain((1,), Dense(np.array([[1 / 3]])))
+    assert so.are_rescaling_equivalent(exact, floats)
+    assert not so.are_rescaling_equivalent(exact, floats, rtol=0)
 
 
 @pytest.mark.parametrize("seed", range(8))
