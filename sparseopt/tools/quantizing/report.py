@@ -101,7 +101,9 @@ class ChangeBound:
 @json_type
 @dataclass(frozen=True)
 class MeasuredChange:
-    """The change of the output on given inputs.
+    """The change of the output on given inputs, as both networks compute it in float64.
+
+    Nothing is proved: what their rounding hides or adds is not bounded.
 
     Attributes
     ----------
@@ -115,8 +117,8 @@ class MeasuredChange:
     samples: int
 
     def __str__(self) -> str:
-        largest = shown_above(self.largest, 3)
-        return f"at most {largest} and {self.mean:.3g} on average on {self.samples} inputs"
+        largest = f"largest {self.largest:.3g}, {self.mean:.3g} on average"
+        return f"{largest}, in float64 on {self.samples} inputs"
 
 
 @json_type

@@ -432,3 +432,12 @@ def test_subjects_without_weights_or_of_other_kinds_are_refused() -> None:
         so.quantize(chain((2,), Relu()), "int8")
     with pytest.raises(so.ProblemError, match="no plugin reads"):
         so.quantize(np.eye(2), "int8")
+
+
+def test_a_change_that_floats_do_not_see_is_not_said_to_be_bounded() -> None:
+    """1e16 hides the change in float64; "at most" is for what is proved."""
+    first, last = Dense([[0.3]], [1e16]), Dense([[1.0]], [-1e16])
+    report = so.quantize(chain((1,), first, Relu(), last), "bf16", inputs=[[1.0]], rescaling="none")
+    assert str(report.change) == "largest 0, 0 on average, in float64 on 1 inputs"
+    assert report.bound is not None
+    assert report.bound.value > 1e-4
