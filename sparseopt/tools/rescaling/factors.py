@@ -107,7 +107,7 @@ def _moved(groups: RescalingGroups) -> dict[str, tuple[np.ndarray, ...]]:
 
 def _factor(scales: np.ndarray, labels: tuple[np.ndarray, ...]) -> np.ndarray:
     """Return what entries with these labels, at the head and the tail, are multiplied by."""
-    with np.errstate(over="ignore", under="ignore"):
+    with np.errstate(all="ignore"):
         factor = scales[labels[0]] if len(labels) == 1 else scales[labels[0]] / scales[labels[1]]
     return np.asarray(factor, dtype=scales.dtype)
 
@@ -210,12 +210,15 @@ def _multiplied(name: str, array: np.ndarray, multiplier: np.ndarray) -> np.ndar
         result = (array * multiplier.astype(np.float64)).astype(array.dtype)
     if not np.isfinite(result).all():
         raise OutOfRange(f"{name} overflow {array.dtype}")
-    small = np.abs(result) < np.finfo(result.dtype).tiny
-    if small.any():  # zeros, and numbers below the normal range, which have lost digits
+    # Below the normal range digits are lost: of the quotient of two factors, and of a product.
+    lost = np.array((multiplier < np.finfo(np.float64).tiny) & (array != 0))
+    small = (np.abs(result) < np.finfo(result.dtype).tiny) & (array != 0) & ~lost
+    if small.any():
         own = array[small].astype(np.float64)
         back = result[small] / np.broadcast_to(multiplier, array.shape)[small].astype(np.float64)
-        if (np.abs(back - own) > 4.0 * np.finfo(result.dtype).eps * np.abs(own)).any():
-            raise OutOfRange(f"entries of {name} vanish or lose digits")
+        lost[small] = np.abs(back - own) > 4.0 * np.finfo(result.dtype).eps * np.abs(own)
+    if lost.any():
+        raise OutOfRange(f"entries of {name} vanish or lose digits")
     return result
 
 

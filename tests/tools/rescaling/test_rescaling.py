@@ -355,6 +355,15 @@ def test_a_dead_component_does_not_hide_a_difference() -> None:
     np.testing.assert_allclose(found.factors, [1.0, 3.0])
 
 
+@pytest.mark.parametrize("factors", [[1e200, 1e-200], [1e160, 1e-160], [3e160, 1e-160]])
+def test_factors_whose_quotient_is_faint_are_refused(factors: list[float]) -> None:
+    """The weight between the units became 0, or lost its digits, and was not seen to."""
+    one, between = Dense(np.array([[1.0]])), Dense(np.array([[1e20]]))
+    net = chain((1,), one, Relu(), between, Relu(), one)
+    with pytest.raises(so.ProblemError, match=r"of 2:Dense\.weight vanish or lose digits"):
+        so.rescale(net, factors)
+
+
 def test_numbers_below_the_normal_range_lose_no_digits() -> None:
     net = chain((1,), Dense(np.array([[1.1], [2.3]])), Relu(), Dense(np.array([[1.7, 0.9]])))
     factors = so.random_factors(net, seed=0)
