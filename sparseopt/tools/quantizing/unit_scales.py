@@ -29,6 +29,8 @@ _POWERS = (4.0, 16.0, 64.0)
 """Of the norms that stand for the maximum, one after the other."""
 _STEPS = 150
 _SWEEPS = 40
+_FAR = 64.0
+"""Logarithm of the largest factor: F falls without end where costs stand on one side of a unit."""
 
 
 def normal_exponents(groups: RescalingGroups, network: Network) -> np.ndarray:
@@ -149,7 +151,7 @@ def least_expected(
         logs = found.x
         if context.remaining() <= 0:
             break
-    return np.concatenate([[1.0], np.exp(logs)])
+    return np.concatenate([[1.0], np.exp(np.clip(logs, -_FAR, _FAR))])
 
 
 class _Term:

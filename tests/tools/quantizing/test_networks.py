@@ -441,3 +441,18 @@ def test_a_change_that_floats_do_not_see_is_not_said_to_be_bounded() -> None:
     assert str(report.change) == "largest 0, 0 on average, in float64 on 1 inputs"
     assert report.bound is not None
     assert report.bound.value > 1e-4
+
+
+@pytest.mark.parametrize("form", ["bf16", "F20", "F52", "F53"])
+def test_units_that_only_biases_feed_are_rounded(form: str) -> None:
+    """No factor is best: what its rounding costs falls without end, and factors were infinite."""
+    first, second = Dense([[0.0]], [0.7]), Dense([[2.3]], [0.3])
+    network = chain((1,), first, Relu(), second, Relu(), Dense([[2.3]]))
+    report = so.quantize(network, form)
+    assert report.network is not None
+    assert report.bound is not None
+    apart = network.run(np.ones((1, 1))) - report.network.run(np.ones((1, 1)))
+    assert abs(apart.item()) <= report.bound.value + 1e-14
+    assert report.factors is not None
+    assert np.isfinite(report.factors).all()
+    assert report.factors.min() > 0
