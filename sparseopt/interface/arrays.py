@@ -188,7 +188,7 @@ def require_sound_indices(
 def as_figure(value: Any, name: str) -> float:
     """Return a stated number as a float; refuse what float64 does not hold, and all else."""
     if isinstance(value, bool) or not isinstance(value, NUMBERS):
-        raise ProblemError(f"{name} must be a number, got a {type(value).__name__}")
+        raise ProblemError(f"{name} must be a number, got {short(value)}")
     with contextlib.suppress(OverflowError):
         if (number := float(value)) == value or number != number:
             return number
