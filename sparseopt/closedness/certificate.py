@@ -71,7 +71,6 @@ class ClosednessCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Check the verdict, the proof, and that the verdict's words are those of the proof."""
         answer = self.answer
-        steps.require(type(answer) is ClosednessVerdict, "the answer is a verdict on closedness")
         steps.require(answer.value == self.verdict, f"the verdict is {self.verdict}")
         self.prove(steps)
         reason = self.reason

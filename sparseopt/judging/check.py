@@ -14,6 +14,7 @@ from sparseopt.interface.certificate import (
     Outsiders,
     Steps,
 )
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.serialization import same_content
 from sparseopt.judging.settling import settle
@@ -56,6 +57,8 @@ def check_certificate(
         claim = str(type(certificate).claim.fget(certificate))  # type: ignore[attr-defined]
     except CheckFailed:
         return Check("refused", claim, tuple(steps.lines))
+    except ProblemError as error:
+        return Check("refused", claim, (*steps.lines, f"FAILED: {error}"))
     except (Exception, SystemExit) as error:
         steps.lines.append(f"FAILED: the check itself broke: {type(error).__name__}: {error}")
         return Check("refused", claim, tuple(steps.lines))

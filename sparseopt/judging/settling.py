@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt.interface.certificate import Certificate
+from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.problem import Problem
 
 _CORE = __name__.partition(".")[0] + "."
@@ -41,7 +42,7 @@ def settle(question: Any, *given: Any, stated: bool = False) -> None:
 
     Raises
     ------
-    TypeError
+    ProblemError
         For an object that is refused.
     """
     _walk(question, stated, True, met := dict[int, Any]())
@@ -57,7 +58,7 @@ def _walk(value: Any, again: bool, lenient: bool, met: dict[int, Any]) -> None:
     kind: Any = type(value)
     held = _lister(kind) if id(type(kind)) in _USUAL or _is_tensor(kind) else None
     if not lenient and (held is None or not (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
-        raise TypeError(f"a {kind.__name__} may answer otherwise than plain numbers and arrays")
+        raise ProblemError(f"a {kind.__name__} may answer otherwise than plain numbers and arrays")
     for part in () if held is None else held(value):
         if id(part) not in met and (type(type(part)) is not type or type(part) not in _PLAIN):
             _walk(part, again, lenient, met)
@@ -76,7 +77,7 @@ def _fields(names: frozenset[str], value: Any) -> list[Any]:
 def _in_lowest_terms(value: Any) -> tuple[()]:
     one, two = value._numerator, value._denominator
     if type(one) is not int or type(two) is not int or two < 1 or gcd(one, two) != 1:
-        raise TypeError("a Fraction may answer otherwise than one in lowest terms")
+        raise ProblemError("a Fraction may answer otherwise than one in lowest terms")
     return ()
 
 
@@ -107,14 +108,14 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
 
     Raises
     ------
-    TypeError
+    ProblemError
         For derived classes of numbers, texts, arrays, containers and records of the core, but of
         problems and certificates, and for imitations of tensors.
     """
     if kind in _HELD or _is_tensor(kind):
         return _HELD.get(kind, partial(_fields, frozenset()))
     if issubclass(kind, _BASIC) or _imitates(kind):
-        raise TypeError(f"a {kind.__name__} may answer otherwise than what it derives from")
+        raise ProblemError(f"a {kind.__name__} may answer otherwise than what it derives from")
     if not dataclasses.is_dataclass(kind):
         return None
     return partial(_fields, frozenset(field.name for field in dataclasses.fields(kind)))

@@ -165,7 +165,6 @@ class FixedSupportCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Check supports, error, bound and the claim about the infimum."""
         problem, answer = self.problem, self.answer
-        steps.require(type(answer) is SupportedFactors, "the answer is a pair of factors")
         steps.require(problem.decay == 0.0, "the problem has no decay")
         supports = problem.supports
         for name, factor, support in zip("XY", answer.factors, supports, strict=True):

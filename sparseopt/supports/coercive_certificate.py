@@ -217,7 +217,6 @@ class CoerciveCertificate(Certificate):
         """Re-derive everything from the problem, the factors and the evidence."""
         problem, answer = self.problem, self.answer
         steps.require(problem.decay > 0.0, "the problem has a decay")
-        steps.require(type(answer) is SupportedFactors, "the answer is a pair of factors")
         for name, factor, support in zip("XY", answer.factors, problem.supports, strict=True):
             require_factor(steps, name, factor, support)
         steps.require(

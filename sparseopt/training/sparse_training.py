@@ -229,7 +229,6 @@ class TrainingCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Check the condition."""
         supports, answer = self.problem.supports, self.answer
-        steps.require(type(answer) is TrainingVerdict, "the answer is a verdict on training")
         steps.require(answer.value in VALUES[:2], "the verdict makes a claim")
         if answer.value == "may_not_be_attained":
             steps.require(answer.condition == NOT_CLOSED, f"the verdict says: {NOT_CLOSED}")

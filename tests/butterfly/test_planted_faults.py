@@ -35,7 +35,6 @@ STEPS = [
     "zero is no better answer",
     "the problem leaves the permutations open",
     "the answer is a permuted product with the asked architecture",
-    "the answer is a pair of factors",
     "the problem has no decay",
     "[XY] is an array of single or double precision with the shape of its support",
     "X is zero outside its support",

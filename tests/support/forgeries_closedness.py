@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product as product_of
-from types import SimpleNamespace
 from typing import Any
 
 import forgeries_data
@@ -52,14 +50,6 @@ from sparseopt.closedness.proofs.polynomials import ONE, divide, polynomial, wit
 from sparseopt.closedness.proofs.reductions import is_submersion
 from sparseopt.judging.exact import counts, rank
 from sparseopt.training.sparse_training import ONE_OUTPUT
-
-
-class _SaidToBeSix:
-    def __len__(self) -> int:
-        return 6
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(())
 
 
 def forged() -> Pairs:
@@ -225,7 +215,6 @@ def windows_of(supports: Any, *places: Any) -> list[Any]:
 def repairs() -> dict[str, Any]:
     """Repairs that are none, or not as near as they say."""
     right = repair().answer
-    likeness = SimpleNamespace(supports=right.supports, changes=1, lower_bound=1)
     tall = ([*LOWER, *LOWER], UPPER)
     tall_windows = windows_of(tall, ((0, 1), (0, 1)), ((2, 3), (0, 1)))
     wide = (LOWER, [[1, 1, 1, 1], [0, 1, 0, 1]])
@@ -234,7 +223,6 @@ def repairs() -> dict[str, Any]:
     apart = "the proofs of the bound share no row and no column"
     about = "it is about closedness of products"
     return {
-        "the answer is a pair of closed supports | a likeness": repair(answer=likeness),
         "there are two supports, and their shapes are kept | a row": repair(
             three, proof=comparable(*three)
         ),
@@ -260,8 +248,8 @@ def repairs() -> dict[str, Any]:
             windows=[product(DIAGONAL, DIAGONAL, ["minor", [0, 1], [0, 1]], *DENSE)],
         ),
         f"{apart} | twice": repair(bound=2, windows=[lu(), lu()]),
-        "the proofs of the bound are a list | none of them, said to be six": (
-            dataclasses.replace(repair(bound=6), windows=_SaidToBeSix())  # type: ignore[arg-type]
+        "the proofs of the bound are a list | a map": (
+            dataclasses.replace(repair(bound=1), windows={0: lu()})  # type: ignore[arg-type]
         ),
         f"{apart} | columns": repair(
             (tall[0], REPAIRED[1]), 1, 2, tall_windows, given=tall, allow="both"
@@ -276,12 +264,8 @@ def trainings() -> dict[str, Any]:
     """Verdicts on training that do not follow."""
     one_output = [[[1, 0]], UPPER]
     right = training(one_output)
-    likeness = SimpleNamespace(value="attained", condition=right.answer.condition)
     says = "the verdict says: "
     return {
-        "the answer is a verdict on training | a likeness": dataclasses.replace(
-            right, answer=likeness
-        ),
         "the verdict makes a claim | none": training(one_output, value="unknown"),
         f"{says}every hidden unit | free text": training(one_output, condition="safe to train"),
         f"{says}the set of products | free text": training(LU, lu(), condition="never train this"),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import math
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
 from closedness_statements import training
@@ -164,11 +163,6 @@ def _verdicts() -> Pairs:
         lambda: right.weights_at(5e-324),
     )
     condition = right.answer.condition
-    likeness = SimpleNamespace(value="may_not_be_attained", condition=condition)
-    yield (
-        "the answer is a verdict on training | a likeness of data",
-        dataclasses.replace(right, answer=likeness),
-    )
     yield (
         "the verdict is that some data set has no optimum | attained",
         dataclasses.replace(right, answer=so.TrainingVerdict("attained", condition)),

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from fractions import Fraction
 from itertools import combinations_with_replacement
-from types import SimpleNamespace
 from typing import Any
 
 import forgeries_ranks
@@ -94,7 +92,6 @@ def curves() -> dict[str, Any]:
 def verdicts() -> dict[str, Any]:
     """Verdicts that the evidence does not give."""
     right = lu()
-    likeness = SimpleNamespace(value="not_closed", reason=right.answer.reason)
     lines = limit(LU, LU_CURVE, LU_LIMIT, ["minor", [0, 1], [0, 1]])
     return {
         "the verdict is not_closed | the contrary": reworded(right, "closed", right.reason),
@@ -104,9 +101,6 @@ def verdicts() -> dict[str, Any]:
             right, "not_closed", right.reason.replace("(0, 1)", "(0, 2)", 1)
         ),
         "have no higher rank | no LU window": lines,
-        "the answer is a verdict on closedness | a likeness": dataclasses.replace(
-            right, answer=likeness
-        ),
     }
 
 

@@ -52,7 +52,7 @@ def test_positive_coefficients_and_their_largest_strength() -> None:
     problem, right = (CASES["scikit-learn/scikit-learn#32767"][p] for p in ("problem", "right"))
     design, target = np.array(problem["design"], dtype=float), problem["target"]
     for strength, answer in right["solutions"].items():
-        penalty = so.L1(Fraction(strength), positive=True)
+        penalty = so.L1(float(Fraction(strength)), positive=True)
         close(solved(design, target, penalty), answer["x"], answer["objective"])
     first = so.path(so.SparseRegression(design, target, so.L1(1.0, positive=True)))
     assert first[0].problem.penalty.strength == pytest.approx(9.0, rel=1e-14)
