@@ -54,7 +54,7 @@ class Rounded:
 
 def from_numbers(data: Data, part: Part, numbers: np.ndarray, form: so.NumberFormat) -> Rounded:
     """Return the rounded vector with these magnitudes where entries count."""
-    vector, weights = data
+    vector, _ = data
     powers = part.powers if part.numbers.is_periodic else np.zeros_like(part.powers)
     # All digits of the least entry are to be floats, and the largest entry, too.
     low = max(0, -1073 + part.numbers.digits - int(powers.min()))
@@ -65,12 +65,14 @@ def from_numbers(data: Data, part: Part, numbers: np.ndarray, form: so.NumberFor
     full = np.zeros(len(vector))
     full[part.kept] = u
     found = Rounded.of(data, np.copysign(full, vector) + 0.0)
-    rest = (vector != 0.0) & (weights == 0.0)
+    rest = vector != 0.0
+    rest[part.kept] = False
     if rest.any() and found.cross:
-        full = found.u.copy()
-        with np.errstate(over="ignore"):
-            full[rest] = form.round(vector[rest] * float(1 / found.rate))
-        found = Rounded(full, found.cross, found.square)
+        power = exponent_of(1 / found.rate)
+        factor = float(scaled(1 / found.rate, -power))
+        with np.errstate(over="ignore", under="ignore"):
+            full[rest] = form.round(np.ldexp(np.abs(vector[rest]) * (0.5 * factor), power + 1))
+        found = Rounded.of(data, np.copysign(full, vector) + 0.0)
     return found
 
 

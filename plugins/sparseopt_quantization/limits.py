@@ -12,6 +12,9 @@ SECONDS = 2e-7
 """That one piece takes, about: a pass is not interrupted."""
 NOTHING = 2.0**-36
 """Of the square of the scaled vector: a rounded vector of less is taken for zero."""
+DUST = 200
+"""Powers of two by which an entry may be below another's part of the square, and not be left to be
+rounded once the others are."""
 FEW = 48
 """Pieces whose cost is computed exactly, at most."""
 EXACT = 2e-6

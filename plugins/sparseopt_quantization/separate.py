@@ -53,7 +53,8 @@ def _least_angle(
         each = from_numbers((vector, weights), part, numbers, form)
         if best is None or _is_nearer(each, best):
             best = each
-    assert best is not None
+    if best is None:
+        raise so.Inconclusive("entries and weights lie so far apart that sums over them are zero")
     return best
 
 

@@ -12,6 +12,7 @@ import sparseopt as so
 from sparseopt_quantization.limits import (
     BYTES,
     COMPILED_FROM,
+    DUST,
     FEW,
     NOTHING,
     SECONDS,
@@ -93,17 +94,17 @@ class Part:
 
     @classmethod
     def of(cls, vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat) -> Part:
-        """Return the part of a vector that counts."""
+        """Return the part of a vector that counts, without what is below `DUST` of the square."""
+        (heavy, more), exponents = np.frexp(weights), np.frexp(vector)[1] - 1
+        parts = more + 2 * exponents
         kept = np.flatnonzero((vector != 0.0) & (weights > 0.0))
-        magnitude, share = np.abs(vector[kept]), weights[kept]
-        exponents = np.frexp(magnitude)[1] - 1
-        powers = exponents if not form.is_finite else np.full_like(exponents, exponents.max() + 1)
-        sizes = np.ldexp(magnitude, -powers)
+        kept = kept[parts[kept] > parts[kept].max() - DUST]
+        powers = exponents[kept]
+        if form.is_finite:
+            powers = np.full_like(powers, powers.max() + 1)
+        sizes = np.ldexp(np.abs(vector[kept]), -powers)
         # Weights times the squares of the powers, over the largest such: only ratios count.
-        heavy, more = np.frexp(share)
-        more = more + 2 * powers
-        with np.errstate(under="ignore"):
-            shares = np.ldexp(heavy, more - (more + 2 * (exponents - powers)).max())
+        shares = np.ldexp(heavy[kept], more[kept] + 2 * powers - parts[kept].max())
         square = float(np.dot(shares, sizes * sizes))
         return cls(sizes, shares, kept, powers, Numbers.of(form), square)
 

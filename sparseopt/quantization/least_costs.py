@@ -54,9 +54,17 @@ class Vector:
         self, side: Side, numbers: np.ndarray, powers: np.ndarray
     ) -> tuple[Fraction, Fraction]:
         """Return ``<x, u>`` and ``|u|^2`` for magnitudes u of the kept entries, exactly."""
-        own, shares = np.abs(self.values[side.kept]), self.weights[side.kept]
-        cross = dot(shares, own, numbers, powers=powers)
-        return cross, dot(shares, numbers, numbers, powers=2 * powers)
+        x, a, u = np.abs(self.values[side.kept]), self.weights[side.kept], numbers
+        return dot(a, x, u, powers=powers), dot(a, u, u, powers=2 * powers)
+
+    def left_out(self, side: Side) -> Fraction:
+        """Return what the entries that a side leaves out weigh, over ``|x|^2``.
+
+        With them no rounding of the vector, whatever the other one is, costs less than without
+        them by more: ``s^2 |v|^2 u^2 - 2 s <y, v> x u`` is at least ``-x^2 <y, v>^2 / |v|^2``.
+        """
+        x, a = (np.delete(z, side.kept) for z in (self.values, self.weights))
+        return dot(a, x, x) / dot(self.weights, self.values, self.values)
 
 
 class Near:
@@ -124,7 +132,7 @@ class Pieces:
         cross, square, off = sweep.products()
         zero = np.arange(len(sweep)) < sweep.zeros
         cross, square = np.where(zero, 1.0, cross), np.where(zero, 1.0, square)
-        loss = gamma(len(sweep.side.sizes) + 32)
+        loss = gamma(sweep.side.terms + 32)
         error, apart_error = sweep.along_error[row], sweep.apart_error[row]
         along, apart = sweep.along, np.abs(sweep.apart)
         near = x2 * sweep.apart - along**2 - loss * (x2 * apart + along**2)
@@ -145,13 +153,15 @@ def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
     square = dot(vector.weights, vector.values, vector.values)
     for low, high in side.parts(AT_ONCE):
         sweep = Sweep(side, low, high)
-        bounds = Pieces.of(sweep).angle / side.square * (1.0 - gamma(len(side.sizes) + 8))
+        bounds = Pieces.of(sweep).angle / side.square * (1.0 - gamma(side.terms + 8))
         losses = np.where(sweep.is_unclear(), float(loss), 0.0)
-        for state in near.open(bounds - losses, sweep.is_wide()):
+        # Not the rounding to zero, the first state.
+        counts = sweep.is_wide() & (np.arange(len(sweep)) >= sweep.zeros)
+        for state in near.open(bounds - losses, counts):
             s1, s2 = vector.products(side, *sweep.vector(state))
             cost = 1 - s1 * s1 / (square * s2)
             near.take(cost - Fraction(float(losses[state])))
-    return max(near.least, Fraction(0))
+    return max(near.least - vector.left_out(side), Fraction(0))
 
 
 def tie_loss(side: Side) -> Fraction:
@@ -180,9 +190,9 @@ def distances(side: Side, rates: np.ndarray) -> np.ndarray:
     sizes = aside * aside * y2 + 2.0 * np.abs(aside * along) + np.abs(apart)
     room = sweep.apart_error[row] + 2.0 * np.abs(aside) * sweep.along_error[row]
     # The last: entries whose midpoint is close, see `tie_loss`.
-    room += gamma(len(side.sizes) + 32) * sizes + float(tie_loss(side)) * rates * rates * y2
+    room += gamma(side.terms + 32) * sizes + float(tie_loss(side)) * rates * rates * y2
     least = np.maximum(found - 2.0 * room, 0.0) / y2
-    return np.ldexp(least * (1.0 - gamma(len(side.sizes) + 8)), 2 * powers)
+    return np.ldexp(least * (1.0 - gamma(side.terms + 8)), 2 * powers)
 
 
 @dataclass(frozen=True)
@@ -206,7 +216,7 @@ class Joint:
         """Return the powers of two by which v may be scaled for any of the rates.
 
         Above them all entries of v are rounded to zero, below them all are the largest number
-        even for a power more, which is then nearer.
+        even for a power more, which is then nearer. As sizes are within `FAR` nothing underflows.
         """
         if inner.is_periodic:
             return range(1)
@@ -260,7 +270,7 @@ class Joint:
                     products = self.x.products(outer, *sweep.vector(int(kept[i])))
                     cost = self.exact(inner, *products, 0 if inner.is_periodic else power - base)
                     near.take(cost - Fraction(float(losses[kept[i]])))
-        return max(near.least, Fraction(0))
+        return max(near.least - self.x.left_out(outer) - self.y.left_out(inner), Fraction(0))
 
 
 def joint_bounds(
@@ -275,4 +285,4 @@ def joint_bounds(
     apart = np.maximum(np.sqrt(distances(inner, moved)) * (1.0 - 4.0 * UNIT) - off * moved, 0.0)
     square = pieces.square[kept] * (1.0 - off)
     cost = pieces.angle[kept] + square * np.ldexp(apart * apart, 2 * power)
-    return np.nan_to_num(cost / outer.square * (1.0 - gamma(len(outer.sizes) + 64)), posinf=0.0)
+    return np.nan_to_num(cost / outer.square * (1.0 - gamma(outer.terms + 64)), posinf=0.0)

@@ -24,6 +24,9 @@ from sparseopt.quantization.number_format import NumberFormat
 
 CLOSE = 4.0 * UNIT
 """Midpoints over entries are off by one unit; scales this close are not told apart."""
+FAR = 300
+"""Powers of two by which an entry may be below the largest of a vector whose format has ends, and a
+third of those by which its part of the square may be below the largest part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,24 +83,29 @@ class Ladder:
 class Side:
     """One vector, brought near 1 by powers of two; entries that are zero or do not count are out.
 
-    Entries of one size are one: they pass midpoints together.
+    So are those that are too `FAR` below others, so that nothing underflows or overflows in what is
+    kept: `Vector.left_out` makes up for them. Entries of one size are one: they pass midpoints
+    together.
 
     Attributes
     ----------
     sizes, weights : ndarray, shape (k,)
         Magnitudes, ascending. For F_t each entry has a power of two of its own, which the weights
         make up for.
+    terms : int
+        Of a sum over all entries that are kept, one after the other: sizes, and weights of a size.
     kept : ndarray of int, shape (l,)
         The entries that count.
     powers, group : ndarray of int, shape (l,)
         ``sizes[group] * 2**powers`` are the magnitudes of these entries.
     ladder : Ladder
     square : float
-        The weighted sum of squares, up to `gamma` of its length.
+        The weighted sum of squares, up to `gamma` of its terms.
     """
 
     sizes: np.ndarray
     weights: np.ndarray
+    terms: int
     kept: np.ndarray
     powers: np.ndarray
     group: np.ndarray
@@ -106,26 +114,21 @@ class Side:
 
     @classmethod
     def of(cls, vector: np.ndarray, weights: np.ndarray, form: NumberFormat) -> Side:
-        """Return the side of a vector that counts somewhere.
-
-        What underflows in the weights is below 2^-1000 of the square, far below the units of
-        rounding that all bounds leave room for.
-        """
-        kept = np.flatnonzero((vector != 0.0) & (weights != 0.0))
-        sizes, powers = np.frexp(np.abs(vector[kept]))
+        """Return the side of a vector that counts somewhere."""
+        powers, (heavy, more) = np.frexp(vector)[1], np.frexp(weights)
+        # Of the square, as powers of two; -9999 is far below that of any floats.
+        parts = np.where((vector != 0.0) & (weights != 0.0), more + 2 * powers, -9999)
+        kept = np.flatnonzero(parts >= parts.max() - 3 * FAR)
         if form.is_finite:
-            powers = np.full_like(powers, powers.max())
-            sizes = np.ldexp(np.abs(vector[kept]), -powers)
-        else:
-            sizes, powers = 2.0 * sizes, powers - 1
-        heavy, exponents = np.frexp(weights[kept])
-        exponents += 2 * powers
-        top = (exponents + 2 * np.frexp(sizes)[1]).max()
-        alike, group = np.unique(sizes, return_inverse=True)
-        with np.errstate(under="ignore"):
-            shares = np.bincount(group, np.ldexp(heavy, exponents - top))
-            square = float((shares * alike * alike).sum())
-        return cls(alike, shares, kept, powers, group, Ladder.of(form), square)
+            kept = kept[powers[kept] >= powers[kept].max() - FAR]
+            powers = np.full_like(powers, powers[kept].max() + 1)
+        powers = powers[kept] - 1
+        sizes = np.ldexp(np.abs(vector[kept]), -powers)
+        alike, group, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+        more = more[kept] + 2 * powers - parts[kept].max()
+        shares = np.bincount(group, np.ldexp(heavy[kept], more))
+        square, terms = float((shares * alike * alike).sum()), len(alike) + int(counts.max())
+        return cls(alike, shares, terms, kept, powers, group, Ladder.of(form), square)
 
     @property
     def is_periodic(self) -> bool:
@@ -239,7 +242,7 @@ class Sweep:
         first = self._rows(np.abs(r) * x, share * own).sum(axis=1)
         second = self._rows(r * r, share * (step + 2.0 * np.abs(rest))).sum(axis=1)
         # Entries of r are off by a unit of c0 x and one of themselves.
-        loss = gamma(len(x) + self.width + 32)
+        loss = gamma(side.terms + self.width + 32)
         self.along_error = 2.0 * loss * first + 4.0 * UNIT * self.scales * side.square
         self.apart_error = 2.0 * loss * second + 8.0 * UNIT * self.scales * first
 
@@ -252,7 +255,7 @@ class Sweep:
         share = self.side.weights[self._entry] * self._step
         cross = self._running(u * x, share * x[self._entry])
         square = self._running(u * u, share * (2.0 * self._below + self._step))
-        return cross, square, gamma(len(x) + self.width + 32)
+        return cross, square, gamma(self.side.terms + self.width + 32)
 
     @property
     def zeros(self) -> int:

@@ -10,6 +10,7 @@ import pytest
 from rank_one_oracle import best_cost, nearest, random_problem
 
 import sparseopt as so
+from sparseopt.judging.rounding import gamma
 from sparseopt.quantization.exact import dot, root_above, root_below, rounded_multiples
 from sparseopt.quantization.least_costs import Pieces, Vector, least_angle
 from sparseopt.quantization.pieces import Side, Sweep
@@ -169,3 +170,57 @@ def test_a_square_that_underflows_is_not_that_of_zero() -> None:
     one = problem.cost_of(so.RankOneTerm(np.array([1.0, 0.0]), np.array([3.0])))
     assert one < 1
     assert Fraction(proof.relative_lower_bound) ** 2 <= one
+
+
+@pytest.mark.parametrize("small", [0.0, 1.0, 6.5], ids=str)
+def test_entries_far_below_the_others_take_no_answer_away(small: float) -> None:
+    """Powers of two that would bring them up were counted from a quotient that had underflowed."""
+    form = so.NumberFormat("int4", "power_of_two")
+    x, y = [0.3, 0.71, 0.9], [1.0, 0.63]
+    near = so.solve(so.RankOneQuantization(x, y, form, form))
+    for top, least in ((1.0, 5e-324), (1e160, 1e-165), (1e300, 1e-300), (1e-20, 1e-322)):
+        far = [*(np.array(y) * top), least, small * least]
+        for one, other in ((x, far), (far, x)):
+            problem = so.RankOneQuantization(one, other, form, form)
+            solution = so.solve(problem)
+            assert solution.status is so.Status.VERIFIED
+            found = solution.certificate.relative_error
+            # The small entries add nothing that floats tell.
+            alone = so.solve(so.RankOneQuantization(np.array(y) * top, x, form, form))
+            assert found <= alone.certificate.relative_error * (1 + 1e-12)
+    assert near.certificate.relative_error < 0.0603
+
+
+def test_what_is_left_out_is_made_up_for() -> None:
+    """Entries too far below to be gone through cost no more than they weigh, which may be much."""
+    form = so.NumberFormat("int4", "free")
+    z = np.array([1, 2, 3, 4, 5, 6, 7, 7, 7, 2.5 - 2.0**-30, 2.5 + 2.0**-30])
+    x, weights = np.r_[2.0**1000, z * 2.0**-46], np.r_[5e-324, np.full(len(z), 2.0**1020)]
+    problem = so.RankOneQuantization(x, [1.0], form, None, weights, None)
+    vector = Vector(*problem.side("x"))  # type: ignore[arg-type]
+    side = vector.side()
+    parts = [Fraction(w) * Fraction(v) ** 2 for v, w in zip(x, weights, strict=True)]
+    assert side.kept.tolist() == [0]
+    assert vector.left_out(side) == sum(parts[1:]) / sum(parts)
+    assert least_angle(vector, Fraction(1), 1) == 0
+    assert so.solve(problem).certificate.relative_lower_bound == 0.0
+    light = Vector(x, np.r_[1.0, np.full(len(z), 2.0**100)], form)
+    assert 0 < light.left_out(light.side()) < Fraction(1, 2**1000)
+
+
+@pytest.mark.parametrize("name", ["F1", "int4"])
+def test_weights_of_one_size_are_added_up_with_their_rounding(name: str) -> None:
+    """Weights of 2^-54 beside one of 1, one after the other, add nothing; exactly, 2^-38."""
+    count = 1 << 16
+    values = np.append(np.ones(count + 1), 1.4797)
+    weights = np.concatenate([[1.0], np.full(count, 2.0**-54), [0.1]])
+    vector = Vector(values, weights, so.NumberFormat(name))
+    side, square = vector.side(), dot(weights, values, values)
+    assert side.terms >= count
+    sweep = Sweep(side, *side.whole)
+    pieces = Pieces.of(sweep)
+    bounds = pieces.angle / side.square * (1.0 - gamma(side.terms + 8))
+    for state in range(sweep.zeros, len(sweep)):
+        s1, s2 = vector.products(side, *sweep.vector(state))
+        exact = 1 - s1 * s1 / (square * s2)
+        assert exact - Fraction(1, 2**24) <= Fraction(float(bounds[state])) <= exact
