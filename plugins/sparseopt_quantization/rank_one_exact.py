@@ -135,7 +135,7 @@ def is_separate(problem: RankOneQuantization) -> bool:
 
 def is_pair(vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat) -> bool:
     """Whether fractions of small numbers give the best rounding of a vector alone."""
-    return len(vector) == 2 and bool((vector * weights != 0.0).all()) and not form.is_finite
+    return len(vector) == 2 and bool(vector.all() and weights.all()) and not form.is_finite
 
 
 def _separately(

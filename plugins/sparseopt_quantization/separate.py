@@ -25,7 +25,7 @@ def best_alone(
 ) -> Rounded:
     """Return the numbers of a format whose direction is nearest to that of a vector."""
     wide = unbounded(form)
-    if len(vector) == 2 and bool((vector * weights != 0.0).all()) and not wide.is_finite:
+    if len(vector) == 2 and bool(vector.all() and weights.all()) and not wide.is_finite:
         best = _pair(vector, weights, wide.digits)
     else:
         best = primitive((vector, weights), _least_angle(vector, weights, wide, engine))

@@ -220,6 +220,16 @@ def test_vectors_over_the_whole_range_of_floats(form: Any) -> None:
         assert problem.cost_of(answer) <= problem.cost_of(problem.nearest())
 
 
+def test_two_entries_whose_weights_lead_out_of_the_floats() -> None:
+    for size in (2.0**600, 2.0**-600):
+        given = [3 * size, 7 * size], [1.0], 3, None, [size, 2 * size]
+        solution = so.solve(so.RankOneQuantization(*given))
+        assert solution.status is so.Status.VERIFIED
+        assert solution.certificate.relative_error == 0.0
+        spread = [1.3 * size, 7.9 * size], *given[1:]
+        assert so.solve(so.RankOneQuantization(*spread)).certificate.bracket_x
+
+
 def test_the_least_floats_keep_their_last_digit() -> None:
     for form in (3, 53, so.significand(8, "free")):
         solution = so.solve(so.RankOneQuantization([5e-324, 1e-323], [5e-324], form, form))
