@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from sparseopt.choosing.solving import solve
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
 from sparseopt.interface.solution import Solution
+from sparseopt.judging.scaling import times_power
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.product import ProductQuantization
 from sparseopt.tools.quantizing.codes import Rounding
@@ -60,7 +62,8 @@ class QuantizedFactors:
         if self.input_error is None:
             return float(self.solution.certificate.relative_error)
         problem: Any = self.solution.problem
-        return float(problem.error_of(_times(self.product, [1 / s for s in self.scales])).high(8))
+        codes = _times(self.product, self.scales, self.name, -1)
+        return float(problem.error_of(codes).high(8))
 
     def put(self) -> None:
         """Put the factors into the layer."""
@@ -119,7 +122,7 @@ def quantized_factors(
     if form is not None and Rounding.of(form, "tensor").scaled:
         form, blocks = NumberFormat(form.name), NumberFormat(form.name, "power_of_two")
         scales = tuple(float(blocks.block_scales(factor)) for factor in given.factors)
-    problem = ProductQuantization(_times(given, [1 / s for s in scales]), form, relative_error)
+    problem = ProductQuantization(_times(given, scales, name, -1), form, relative_error)
     try:
         solution = solve(problem, solver, **options)
     except SolveError:
@@ -128,17 +131,29 @@ def quantized_factors(
         # Before a solver could begin.
         solution = solve(problem, "nearest", **{**options, "time_limit": None})
     if moments is None or form is None:
-        return QuantizedFactors(name, layer, scales, solution, _times(solution.answer, scales))
+        return QuantizedFactors(
+            name, layer, scales, solution, _times(solution.answer, scales, name)
+        )
     best = refined(problem.product, solution.answer, form, moments)
     error = weighted_error(problem.product, best, moments)
-    return QuantizedFactors(name, layer, scales, solution, _times(best, scales), error)
+    return QuantizedFactors(name, layer, scales, solution, _times(best, scales, name), error)
 
 
-def _times(product: KroneckerProduct, scales: Any) -> KroneckerProduct:
-    """Return the product with its factors multiplied by powers of two; in double precision where
-    entries would leave the normal range of their own."""
+def _times(
+    product: KroneckerProduct, scales: tuple[float, ...], name: str, sign: int = 1
+) -> KroneckerProduct:
+    """Return the product of a layer with its factors multiplied, or divided, by powers of two; in
+    double precision where entries would leave the normal range of their own."""
     wide = [f.astype(np.result_type(f, np.float64)) for f in product.factors]
-    made = [f * s for f, s in zip(wide, scales, strict=True)]
+    powers = [sign * (math.frexp(scale)[1] - 1) for scale in scales]
+    made = [times_power(f, power) for f, power in zip(wide, powers, strict=True)]
+    for i, (f, g, power) in enumerate(zip(wide, made, powers, strict=True)):
+        if not np.array_equal(times_power(g, -power), f):
+            raise ProblemError(
+                f"float64 does not hold factor {i} of layer {name!r} times 2^{power}, which its "
+                "format needs: set entries far below the largest to zero, or share magnitudes out "
+                "among the factors"
+            )
     with np.errstate(over="ignore", under="ignore"):
         narrow = [f.astype(g.dtype) for f, g in zip(made, product.factors, strict=True)]
     exact = all(np.array_equal(f, g) for f, g in zip(narrow, made, strict=True))

@@ -238,3 +238,28 @@ def test_entries_far_apart_are_not_lost_by_the_scale() -> None:
     report = so.quantize(torch.nn.Sequential(layer), "int8", layers="kronecker")
     error = np.linalg.norm(before - weight(layer)) / np.linalg.norm(before)
     assert error <= report.layers[0].relative_error
+
+
+def double_layer(first: list[float], second: list[float]) -> torch.nn.Module:
+    """A layer of a column and a row, in double precision."""
+    patterns = so.Architecture([(1, 1, 2, 1), (2, 1, 1, 1)])
+    layer = so.KroneckerLinear(2, 1, patterns, bias=False, dtype=torch.float64)
+    with torch.no_grad():
+        for factor, values in zip(layer.factors, (first, second), strict=True):
+            factor.copy_(torch.tensor(values, dtype=torch.float64).reshape(factor.shape))
+    return torch.nn.Sequential(layer)
+
+
+def test_what_no_double_holds_is_not_quantized() -> None:
+    """1e-300 over the scale of 1e300 is 0: the product [[1, 1]] was taken for zero."""
+    network = double_layer([1e300, 1e-300], [1e-300, 1e300])
+    before = copy.deepcopy(network.state_dict())
+    with pytest.raises(so.ProblemError, match=r"does not hold factor 0 of layer '0' times 2\^"):
+        so.quantize(network, "int8", layers="kronecker")
+    assert all(torch.equal(f, before[name]) for name, f in network.state_dict().items())
+
+
+def test_the_least_doubles_have_a_scale() -> None:
+    """Its inverse, 2^1074, is no double."""
+    report = so.quantize(double_layer([5e-324, 1e-323], [1.0, 1.0]), "int8", layers="kronecker")
+    assert report.layers[0].relative_error == 0.0
