@@ -20,6 +20,7 @@ from sparseopt.interface.arrays import (
     unmasked,
 )
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.sparse_arrays import summed
 from sparseopt.judging.figures import NormSum
 from sparseopt.judging.rounding import gamma, lost, sum_terms
 from sparseopt.judging.scaling import (
@@ -65,9 +66,9 @@ def accept_target(value: Any) -> Any:
     elif scipy.sparse.issparse(value) or (hasattr(value, "matvec") and hasattr(value, "shape")):
         from scipy.sparse.linalg import aslinearoperator
 
-        if scipy.sparse.issparse(value) and value.dtype.kind in "biu":
-            to_double(value.tocoo().data, "target")
-            value = value.astype(np.float64)
+        if scipy.sparse.issparse(value) and value.ndim == 2:
+            kept = value.format if value.format in ("csr", "csc") else "coo"
+            value = summed(value, getattr(scipy.sparse, f"{kept}_array"), "target")
         target = aslinearoperator(value)
     elif not isinstance(value, np.ndarray) and hasattr(value, "chunks"):
         target = Stored(value)

@@ -14,14 +14,27 @@ from sparseopt.interface.errors import ProblemError
 def summed(value: Any, cls: Any, name: str) -> Any:
     """Return a sparse matrix as a `cls` of SciPy in canonical format, without rounding.
 
+    Integers, which SciPy would add up in their own dtype, and truth values become float64.
+
     Raises
     ------
     ProblemError
-        If numbers stored for one entry have a sum that float64 does not hold.
+        If numbers stored for one entry have a sum that float64 does not hold, or are truth values.
     """
+    if value.dtype.kind in "biu":
+        value = _in_double(value.tocoo(), name)
     matrix = cls(value)
     kept = matrix.has_canonical_format and matrix.nnz == value.nnz
     return matrix if kept else _summed(value, matrix.copy(), name)
+
+
+def _in_double(matrix: Any, name: str) -> Any:
+    if matrix.dtype == bool and matrix.tocsr().nnz < matrix.nnz:
+        raise ProblemError(
+            f"{name} stores truth values more than once for an entry, which may count as one or as "
+            "many; add them up first (.sum_duplicates())"
+        )
+    return scipy.sparse.coo_array((to_double(matrix.data, name), matrix.coords), matrix.shape)
 
 
 def _summed(value: Any, matrix: Any, name: str) -> Any:

@@ -94,10 +94,6 @@ def _as_sparse_design(value: Any) -> Any:
     if value.ndim != 2:
         raise ProblemError(f"design must be a matrix, got a sparse array of shape {value.shape}")
     cls = scipy.sparse.csr_array if value.format == "csr" else scipy.sparse.csc_array
-    if value.dtype.kind not in "fc":
-        value = value.tocoo()
-        data = to_double(value.data, "design")
-        value = scipy.sparse.coo_array((data, value.coords), shape=value.shape)
     matrix = summed(value, cls, "design")
     parts = tuple(read_only(part) for part in (matrix.data, matrix.indices, matrix.indptr))
     return cls(parts, shape=matrix.shape)

@@ -191,6 +191,31 @@ def test_defects_of_an_operator_are_named_in_the_plan() -> None:
     assert "columns 0 to 4 of the target operator has a nan" in str(caught.value.plan)
 
 
+def stored_twice(values: list[Any], dtype: Any, form: str) -> Any:
+    """A 2 x 2 matrix with all values stored for entry (0, 0)."""
+    count = len(values)
+    csr = scipy.sparse.csr_array(
+        (np.array(values, dtype), [0] * count, [0, count, count]), shape=(2, 2)
+    )
+    return csr if form == "csr" else csr.tocoo()
+
+
+@pytest.mark.parametrize("form", ["csr", "coo"])
+def test_what_sparse_targets_store_twice_is_added_up_exactly(form: str) -> None:
+    patterns = [(1, 2, 2, 1)]
+    cases = [([100, 100], "int8"), ([200, 100], "uint8"), ([3, 4, 5], "int64"), ([0.1, 0.1], float)]
+    for values, dtype in cases:
+        given = so.ButterflyFactorization(stored_twice(values, dtype, form), patterns)
+        assert given.columns(0, 2).tolist() == [[sum(values), 0.0], [0.0, 0.0]]
+    for values, dtype in (([2**53, 1], "int64"), ([1.0, 2.0**-60], float)):
+        with pytest.raises(
+            so.ProblemError, match=r"entry \(0, 0\) whose sum float64 does not hold"
+        ):
+            so.ButterflyFactorization(stored_twice(values, dtype, form), patterns)
+    with pytest.raises(so.ProblemError, match="target stores truth values more than once"):
+        so.ButterflyFactorization(stored_twice([True, True], bool, form), patterns)
+
+
 @pytest.mark.parametrize("name", ["hierarchical_numpy", "butterfly_alternating", "butterfly_adam"])
 def test_targets_too_large_for_memory_are_told_what_is_needed(name: str) -> None:
     n = 2**24

@@ -125,6 +125,9 @@ def test_sparse_designs_are_kept_and_brought_to_canonical_form() -> None:
     problem = so.SparseRegression(twice, [1.0], L1)
     assert problem.design.toarray().tolist() == [[0.0, 3.0]]
     assert twice.data.tolist() == [1.0, 2.0]
+    true = scipy.sparse.csr_array(([True, True], [1, 1], [0, 2]), shape=(1, 2))
+    with pytest.raises(so.ProblemError, match="design stores truth values more than once"):
+        so.SparseRegression(true, [1.0], L1)
     assert so.SparseRegression(scipy.sparse.coo_array(EYE), ONES, L1).design.format == "csc"
 
 
