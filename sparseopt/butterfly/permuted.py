@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from sparseopt.butterfly.architecture import Architecture
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct, MultiplicationPlan
-from sparseopt.interface.arrays import read_only
+from sparseopt.interface.arrays import as_indices, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.seams import drawn
@@ -168,7 +168,7 @@ def _in_order(x: Any, order: np.ndarray) -> Any:
 
 def permutation(value: Any, size: int, name: str) -> np.ndarray:
     """Return a permutation of ``range(size)`` as a read-only int64 array, or refuse it."""
-    order = np.asarray(value)
+    order = as_indices(value, name)
     if order.shape != (size,) or order.dtype.kind not in "iu":
         raise ProblemError(
             f"{name} must be {size} integers, got shape {order.shape} and dtype {order.dtype}"

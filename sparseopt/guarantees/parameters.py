@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.network import Network
 
@@ -91,7 +92,7 @@ def free_masks(network: Network, free: Mapping[str, Any] | None) -> dict[str, np
 
 
 def _mask(value: Any, name: str, shape: tuple[int, ...]) -> np.ndarray:
-    mask = np.asarray(value)
+    mask = as_array(value, f"free[{name!r}]")
     if mask.shape != shape:
         raise ProblemError(f"free[{name!r}] has shape {mask.shape}, must be {shape}")
     if not np.isin(mask, (0, 1)).all():

@@ -87,11 +87,11 @@ def as_array(value: Any, name: str) -> np.ndarray:
 def _as_new_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, str | os.PathLike):
         raise ProblemError(f"{name} is {short(str(value))}, no array; load a file first")
+    _require_unmasked(value, name)  # first: NumPy warns of some masks, and raises at others
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise no_array(name, error) from error
-    _require_unmasked(value, name)
     made = array.dtype.kind in "fc" and not hasattr(value, "dtype")  # else it is of one
     if made and np.abs(array).max(initial=0) >= _EXACT:
         _require_one_dtype(value, name)
@@ -103,6 +103,17 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
                     "float64 numbers"
                 )
     return array
+
+
+def as_indices(value: Any, name: str) -> np.ndarray:
+    """Return `as_array` of places; refuse truth values among numbers, which would be 0 and 1."""
+    if isinstance(value, list | tuple) and 0 < sum(map(_is_truth, value)) < len(value):
+        raise ProblemError(f"{name} holds truth values among numbers; give numbers only")
+    return as_array(value, name)
+
+
+def _is_truth(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
 
 
 def _require_one_dtype(value: Any, name: str) -> None:

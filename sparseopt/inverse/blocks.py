@@ -13,6 +13,7 @@ import numpy as np
 from sparseopt.interface.arrays import (
     as_array,
     as_figure,
+    as_indices,
     read_only,
     require_finite,
     to_double,
@@ -141,7 +142,7 @@ def require_cover(blocks: Blocks, size: int) -> Blocks:
 def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
     """Return the groups as read-only index arrays; they partition 0, ..., n - 1."""
     try:
-        listed = [np.asarray(unmasked(group, "a group")) for group in groups]
+        listed = [as_indices(group, "a group") for group in groups]
     except (TypeError, ValueError) as error:
         raise ProblemError(f"groups must be a list of lists of column numbers ({error})") from error
     if not listed:
@@ -151,18 +152,15 @@ def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
             raise ProblemError(
                 f"group {g} must be a non-empty list of column numbers, got {group.tolist()!r}"
             )
-    sizes = [len(group) for group in listed]
-    entries = np.concatenate(listed)
+    sizes, entries = [len(group) for group in listed], np.concatenate(listed)
     owners = np.repeat(np.arange(len(listed)), sizes)
-    whole = np.isfinite(entries) & (entries == np.floor(entries)) & (entries >= 0)
-    bad = np.flatnonzero(~whole | (entries > 2**53))
+    bad = np.flatnonzero(~((entries == np.floor(entries)) & (entries >= 0) & (entries <= 2**53)))
     if bad.size:
         raise ProblemError(
             f"group {owners[bad[0]]} holds {entries[bad[0]]}, which is not a column number"
         )
-    entries = entries.astype(np.intp)
     _require_partition(entries, owners)
-    return tuple(read_only(part) for part in np.split(entries, np.cumsum(sizes)[:-1]))
+    return tuple(map(read_only, np.split(entries.astype(np.intp), np.cumsum(sizes)[:-1])))
 
 
 def _require_partition(entries: np.ndarray, owners: np.ndarray) -> None:

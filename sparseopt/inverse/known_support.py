@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
-from sparseopt.interface.arrays import MatrixLike, read_only, unmasked
+from sparseopt.interface.arrays import MatrixLike, as_indices, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
@@ -63,7 +63,7 @@ class SupportedCoefficients:
 def as_columns(value: Any, columns: int) -> np.ndarray:
     """Return distinct column numbers in ascending order, at least one."""
     try:
-        array = np.asarray(unmasked(value, "support"))
+        array = as_indices(value, "support")
     except ValueError as error:
         raise ProblemError(f"support must be a list of column numbers ({error})") from error
     if array.dtype == bool and array.shape == (columns,):

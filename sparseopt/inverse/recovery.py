@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from sparseopt.butterfly.linear import LinearMatrix
 from sparseopt.butterfly.product import KroneckerProduct
-from sparseopt.interface.arrays import MatrixLike, as_array, read_only, unmasked
+from sparseopt.interface.arrays import MatrixLike, as_array, as_indices, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable, short
@@ -254,7 +254,7 @@ def _as_sparsity(value: Any, columns: int) -> int:
 
 def _as_columns(value: Any, columns: int) -> list[int]:
     """Return distinct column numbers, from numbers or a mask."""
-    array = np.asarray(unmasked(value, "support"))
+    array = as_indices(value, "support")
     if array.dtype == bool:
         if array.shape != (columns,):
             raise ProblemError(

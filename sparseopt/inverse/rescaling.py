@@ -121,8 +121,10 @@ class OptimalRescaling(Problem[Scalings, "RescalingCertificate"]):
         limits = f"from {LEAST_DEGREE:g} to {LARGEST_DEGREE:g}"
         for name in ("degrees", "weights"):
             value: Any = getattr(self, name)
-            if np.ndim(value) == 0:
-                value = np.repeat(np.asarray(value), count)
+            if not hasattr(value, "ndim"):
+                value = as_array(value, name)
+            if value.ndim == 0:
+                value = np.repeat(as_array(value, name), count)
             vector = as_real(value, name, 1)
             if len(vector) != count:
                 raise ProblemError(f"{name} has {len(vector)} entries for {count} factors")

@@ -9,6 +9,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.context import Context
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.exact import of_python
@@ -190,7 +191,7 @@ def _from_units(groups: RescalingGroups, factors: Mapping[str, Any]) -> np.ndarr
 
 
 def _as_factors(value: Any, name: str) -> np.ndarray:
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.dtype == object:
         if not all(isinstance(v, int | Fraction) and v > 0 for v in array.ravel()):
             raise ProblemError(f"{name} must hold positive floats, or positive Fractions")
