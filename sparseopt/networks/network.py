@@ -16,7 +16,7 @@ import networkx as nx
 import numpy as np
 
 from sparseopt.interface import seams
-from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.arrays import as_array, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.merging import merge_biases, merge_scales
@@ -338,7 +338,7 @@ class Network:
 
     def _as_input(self, x: Any) -> np.ndarray:
         x = join_inputs(x, self.inputs, self.input_labels, self.input_shape)
-        array = np.asarray(x)
+        array = as_array(x, "the input")
         shape = self.input_shape
         if array.shape[array.ndim - len(shape) :] != shape or array.ndim - len(shape) not in (0, 1):
             raise ProblemError(

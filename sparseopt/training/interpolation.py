@@ -70,7 +70,7 @@ class InterpolatingNetwork:
 
     def predict(self, inputs: ArrayLike) -> np.ndarray:
         """Return the outputs for inputs of any shape. O(size k)."""
-        t = np.asarray(inputs, dtype=np.float64)
+        t = as_array(inputs, "inputs").astype(np.float64)
         active = np.maximum(t[..., None] * self.hidden + self.biases, 0.0)
         return np.asarray(active @ self.outer + self.offset)
 

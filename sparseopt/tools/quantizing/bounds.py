@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing.solving import solve
+from sparseopt.interface.arrays import as_array, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
 from sparseopt.interface.printing import short
@@ -185,17 +186,24 @@ def as_radius(value: Any, inputs: np.ndarray | None, network: Network) -> np.nda
     """
     if value is None:
         value = 1.0 if inputs is None else float(np.abs(inputs).max())
-    try:
-        radius = np.asarray(value, dtype=np.float64)
-        np.broadcast_to(radius, network.input_shape)
-    except (TypeError, ValueError) as error:
+    array = as_array(value, "input_bound")
+    if array.dtype.kind not in "biuf" or not _broadcasts(array, network.input_shape):
         raise ProblemError(
             "input_bound must be a number, or an array that broadcasts to the input's shape "
             f"{network.input_shape}, got {short(value)}"
-        ) from error
+        )
+    radius = to_double(array, "input_bound")
     if not np.isfinite(radius).all() or radius.min(initial=0.0) < 0:
         raise ProblemError("input_bound must hold finite numbers that are not negative")
     return radius
+
+
+def _broadcasts(array: np.ndarray, shape: tuple[int, ...]) -> bool:
+    try:
+        np.broadcast_to(array, shape)
+    except ValueError:
+        return False
+    return True
 
 
 def as_inputs(value: Any, network: Network) -> np.ndarray | None:
@@ -204,11 +212,12 @@ def as_inputs(value: Any, network: Network) -> np.ndarray | None:
         return None
     detach = getattr(value, "detach", None)
     if detach is not None:
-        value = detach().cpu().double().numpy()
-    array = np.asarray(value)
+        tensor = detach().cpu()  # NumPy knows no bfloat16
+        value = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    array = as_array(value, "inputs")
     if array.dtype.kind not in "biuf":
         raise ProblemError(f"inputs has dtype {array.dtype}; give an array of real numbers")
-    array = array.astype(np.float64)
+    array = to_double(array, "inputs")
     shape = network.input_shape
     if array.shape == shape:
         array = array[None]

@@ -21,6 +21,7 @@ import numpy as np
 
 from sparseopt.butterfly.product import KroneckerProduct
 from sparseopt.choosing.solving import solve
+from sparseopt.interface.arrays import as_array
 from sparseopt.quantization.chain_error import is_rank_one
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.rank_one import RankOneQuantization
@@ -44,7 +45,7 @@ def second_moments(model: Any, layers: Sequence[Any], inputs: Any) -> list[np.nd
 
     handles = [layer.register_forward_pre_hook(seen) for layer in layers]
     some = next(model.parameters())
-    tensor = inputs if torch.is_tensor(inputs) else torch.as_tensor(np.asarray(inputs))
+    tensor = inputs if torch.is_tensor(inputs) else torch.as_tensor(as_array(inputs, "inputs"))
     try:
         with torch.no_grad():
             model(tensor.to(device=some.device, dtype=some.dtype))

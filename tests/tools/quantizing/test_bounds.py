@@ -18,6 +18,7 @@ from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.networks.window import MaxPool
 from sparseopt.tools.quantizing.bounds import (
+    as_inputs,
     as_radius,
     change_bound,
     rounding_to,
@@ -300,3 +301,46 @@ def test_normalizations_beyond_the_floats_are_named() -> None:
     ops = [Dense(np.full((2, 2), 1e200)), Scale(np.full(2, 1e200)), Relu(), Dense(np.ones((1, 2)))]
     with pytest.raises(so.ProblemError, match="'1:Scale' cannot be merged into '0:Dense'"):
         so.quantize(chain((2,), *ops), "int8")
+
+
+def not_held() -> list[Any]:
+    """Inputs that float64 does not hold, or not all of which count."""
+    longs = np.array([[1.0, 2.0]], dtype=np.longdouble)
+    longs[0, 1] += np.longdouble(2) ** -60
+    masked = np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]])
+    return [np.array([[2**53 + 1, 1]]), longs, masked, [[2**53 + 1, 0.5]]]
+
+
+@pytest.mark.parametrize("value", not_held(), ids=["integers", "long doubles", "masked", "mixed"])
+def test_inputs_and_their_radius_are_not_rounded(value: Any) -> None:
+    """A radius rounded down would bound less than is asked."""
+    network = layers([([[1, 2]], [0])])
+    refused = "which float64 does not|is a masked array"
+    with pytest.raises(so.ProblemError, match=refused):
+        as_inputs(value, network)
+    with pytest.raises(so.ProblemError, match=refused):
+        as_radius(value[0], None, network)
+
+
+def test_runs_refuse_masks() -> None:
+    network = layers([([[1, 2]], [0])])
+    for value in not_held()[2:]:
+        with pytest.raises(so.ProblemError, match=r"which float64 does not|is a masked array"):
+            network.run(value)
+
+
+def test_inputs_of_torch() -> None:
+    torch = pytest.importorskip("torch", reason="tensors")
+    network = layers([([[1, 2]], [0])])
+    with pytest.raises(so.ProblemError, match="which float64 does not"):
+        as_inputs(torch.tensor([[2**53 + 1, 1]]), network)
+    half = torch.tensor([[1.5, 2.0]], dtype=torch.bfloat16, requires_grad=True)
+    found = as_inputs(half, network)
+    assert found is not None
+    assert found.tolist() == [[1.5, 2.0]]
+
+
+@pytest.mark.parametrize("radius", [[1.0, 2.0, 3.0], [1j, 1.0], [None, 1.0]], ids=str)
+def test_a_radius_that_is_none(radius: Any) -> None:
+    with pytest.raises(so.ProblemError, match="input_bound must be a number, or an array that"):
+        as_radius(radius, None, layers([([[1, 2]], [0])]))
