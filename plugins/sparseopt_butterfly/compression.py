@@ -53,6 +53,8 @@ def compress(
     """Replace layers by Kronecker-sparse ones with the least proven error in a budget.
 
     Linear layers become `KroneckerLinear`, convolutions in two dimensions `KroneckerConv2d`.
+    Proven errors choose the architectures; the errors that are reported are those of the new
+    weights in their own dtype, as computed in double precision.
 
     Among the architectures within the budget, the nearest one is taken that is also predicted to
     be fast enough (of the 8 nearest ones with distinct blocks). No clock decides: the same model

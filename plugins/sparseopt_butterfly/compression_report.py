@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from torch import nn
 
 import sparseopt as so
-from sparseopt.judging.rounding import shown_above
 
 LARGE_ERROR = 0.1
 """Relative error of a weight from which on a user is warned."""
@@ -30,7 +29,8 @@ class LayerCompression:
     architecture : Architecture or None
         The chosen one, also if the layer was then left alone; None if it did not come to a choice.
     relative_error : float or None
-        Frobenius distance of the new weight to the old one, over the norm of the latter.
+        Frobenius distance of the new weight to the old one, over the norm of the latter, as
+        computed in double precision: no bound.
     microseconds_before, microseconds_after : float or None
         Predicted, of the multiplication in one call without gradients at the batch size of the
         report, on one thread of a CPU; see `KroneckerLinear.plan`. None if it did not come to a
@@ -76,7 +76,7 @@ class LayerCompression:
             share = 100 * self.architecture.nnz / self.parameters_before
             parts.append(f"{self.architecture}, {self.architecture.nnz} values ({share:.3g} %)")
         if self.relative_error is not None:
-            parts.append(f"relative error {shown_above(self.relative_error, 3)}")
+            parts.append(f"relative error {self.relative_error:.3g}")
         if self.speedup is not None:
             parts.append(f"{self.speedup:.3g} times as fast")
         parts.append(f"left alone: {self.reason}" if self.reason else "replaced")

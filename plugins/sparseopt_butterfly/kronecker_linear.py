@@ -54,7 +54,9 @@ class KroneckerLinear(KroneckerLayer):
     bias : Parameter (out_features,) or None
     relative_error : float or None
         For a layer made by `from_linear`, the Frobenius distance of its weight to the given one,
-        over the norm of the latter. It is not changed by training.
+        over the norm of the latter, as computed in double precision: no bound, distances near 1e-16
+        are mostly rounding. It is not changed by training, nor by what `fused` rounds, and a layer
+        from a file has what the file says.
 
     Raises
     ------

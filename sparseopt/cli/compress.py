@@ -42,7 +42,7 @@ def compress(
     time_limit: opt.TimeLimit = None,
     json: opt.Json = False,
 ) -> None:
-    """Replace layers by products of Kronecker-sparse factors, with proven errors; a new file."""
+    """Replace layers by products of Kronecker-sparse factors, telling their errors; a new file."""
     if not 0 < ratio < 1:
         raise so.ProblemError(f"--ratio must lie strictly between 0 and 1, got {short(ratio)}")
     part = Part(shape, output_name, until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -298,3 +299,11 @@ def test_bad_arguments(change: dict[str, Any], words: str) -> None:
     with pytest.raises(so.ProblemError, match=words):
         compress(**{"model": mlp(), "budget": 0.5, **change})
     assert so.compress is compress
+
+
+def test_reports_round_errors_that_no_proof_bounds() -> None:
+    """Rounded up they would read like the bounds of certificates."""
+    model = nn.Sequential(nn.Linear(16, 16))
+    report = so.compress(model, 0.5, min_speedup=None, max_error=0.0)
+    entry = replace(report.layers[0], relative_error=1 / 3)
+    assert "relative error 0.333;" in str(entry)
