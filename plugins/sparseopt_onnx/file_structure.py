@@ -18,7 +18,7 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.judging.files import read_bytes
 from sparseopt_onnx.external_data import Maps, is_external, load_external, tensors
-from sparseopt_onnx.functions import require_few_nodes
+from sparseopt_onnx.functions import give_defaults, require_few_nodes
 from sparseopt_onnx.message_fields import parse
 
 # Protocol buffers end at 2 GiB; larger models keep their tensors in other files.
@@ -58,6 +58,7 @@ def load(source: Any, maps: Maps | None = None) -> tuple[onnx.ModelProto, str]:
         )
     require_few_nodes(model, name)
     if model.functions:
+        give_defaults(model, name)
         try:
             model = onnx.inliner.inline_local_functions(model)
             if model.functions:  # of another operator set than the model, where that can be bridged

@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 import onnx
 
 import sparseopt as so
+from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 
 
@@ -16,8 +17,14 @@ def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
     functions = {(f.domain, f.name): f for f in model.functions}
     if len(functions) != len(model.functions):
         raise so.ProblemError(f"{name} defines one function twice; export it again")
+    for domain, operator in functions:
+        if domain in ("", "ai.onnx"):
+            raise so.ProblemError(
+                f"{name} defines {printable(operator)!r}, an operator of ONNX, anew; which of the "
+                "two is meant is not clear; give the function another name"
+            )
     calls = {
-        key: {(n.domain, n.op_type) for n in _all_nodes(function.node)} & set(functions)
+        key: {(n.domain, n.op_type) for n in all_nodes(function.node)} & set(functions)
         for key, function in functions.items()
     }
     try:
@@ -34,16 +41,34 @@ def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
         )
 
 
+def give_defaults(model: onnx.ModelProto, name: str) -> None:
+    """Write defaults of functions' attributes into the calls, as the inliner forgets them."""
+    defaults = {(f.domain, f.name): f.attribute_proto for f in model.functions}
+    for owner in (model.graph, *model.functions):
+        own = {a.name for a in getattr(owner, "attribute_proto", ())}
+        for node in all_nodes(owner.node):
+            missing = {a.name: a for a in defaults.get((node.domain, node.op_type), ())}
+            for given in node.attribute:
+                default = missing.pop(given.name, None)
+                if default is not None and given.ref_attr_name and given.ref_attr_name not in own:
+                    raise so.ProblemError(
+                        f"{name}: the attribute {printable(given.name)!r} of "
+                        f"{printable(node.op_type)!r} has a default and is handed on by a function "
+                        "whose own has none; export it again without functions"
+                    )
+            node.attribute.extend(missing.values())
+
+
 def _expanded(nodes: Iterable[onnx.NodeProto], sizes: dict[tuple[str, str], int]) -> int:
     """Return how many nodes there are once functions are written out, up to above the limit."""
-    count = sum(sizes.get((n.domain, n.op_type), 1) for n in _all_nodes(nodes))
+    count = sum(sizes.get((n.domain, n.op_type), 1) for n in all_nodes(nodes))
     return min(count, limits.NODES + 1)
 
 
-def _all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def all_nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """Yield nodes, and those in the graphs of control flow."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             for graph in (attribute.g, *attribute.graphs):
-                yield from _all_nodes(graph.node)
+                yield from all_nodes(graph.node)

@@ -26,9 +26,11 @@ from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.branches import written_out
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.external_data import Maps
+from sparseopt_onnx.functions import all_nodes
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
+_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 Rule = Callable[["OnnxGraph", onnx.NodeProto], None]
 
 
@@ -86,7 +88,9 @@ class OnnxGraph:
         self.dtype: np.dtype[np.floating] = np.dtype(
             np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32
         )
-        """Of values."""
+        """Of the inputs, and of values that nothing casts."""
+        casts = (a.i for n in all_nodes(self.nodes) if n.op_type == "Cast" for a in n.attribute)
+        self._two_types = len({*kinds, *casts} & set(_FLOATS)) > 1
         (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
         self.builder = NetworkBuilder(shape, first, more=more)
         self.values: dict[str, Value] = dict(zip(shapes, self.builder.inputs, strict=True))
@@ -305,6 +309,11 @@ class OnnxGraph:
             if given is None:
                 return False
             self.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
+            if self._two_types and not np.array_equal(given.astype(np.float32), given):
+                raise so.ProblemError(
+                    "it casts numbers that float32 does not hold to the type of a value, in a "
+                    "model of float32 and float64; say the type: use Cast"
+                )
             self.constants[node.output[0]] = given.astype(self.dtype)
             return True
         if any(a.type in (a.GRAPH, a.GRAPHS) for a in node.attribute):
@@ -316,6 +325,12 @@ class OnnxGraph:
         results = compute(node, known, self.opset, self.builder.budget)
         self.constants.update(zip(node.output, results, strict=False))
         return True
+
+    def largest(self, bound: np.ndarray | None = None) -> float:
+        """Return the largest float of a value whose bound is a tensor, or only an attribute."""
+        if bound is not None:
+            return float(np.finfo(np.promote_types(bound.dtype, np.float32)).max)
+        return float(np.finfo(np.float64 if self._two_types else self.dtype).max)
 
     def finish(self) -> so.Network:
         """Return the network of the graph's output."""

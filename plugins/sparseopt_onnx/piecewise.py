@@ -36,13 +36,17 @@ def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Clip, with bounds as attributes (before operator set 11) or constant inputs."""
     attributes = graph.attributes(node)
     bounds: list[float | None] = []
+    largest = graph.largest()
     for slot, key in ((1, "min"), (2, "max")):
         given = graph.optional(node, slot, key)
         value = attributes.get(key)
-        bounds.append(value if given is None else float(given.reshape(())))
+        if given is not None:
+            value, largest = float(given.reshape(())), graph.largest(given)
+        elif value is None and graph.opset < 11:  # the standard's, in float64 too
+            value = float(np.finfo(np.float32).max) * (-1.0 if key == "min" else 1.0)
+        bounds.append(value)
     low, high = bounds
     value, name = graph.value(node), graph.label(node)
-    largest = float(np.finfo(graph.dtype).max)
     graph.set(node, composed.clip(graph.builder, value, low, high, name, largest))
 
 

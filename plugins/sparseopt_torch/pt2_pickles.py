@@ -140,7 +140,9 @@ def _called(function: Any, arguments: Any) -> Any:
         tensor = arguments[0]
         return Stored(tensor.key, tensor.dtype, tensor.sizes, tensor.strides, tensor.offset, True)
     if path == "torch._utils._rebuild_tensor_v2":
-        (key, dtype), offset, sizes, strides, *_ = arguments
+        (key, dtype), offset, sizes, strides, _, _, *metadata = arguments
+        if any(metadata):
+            raise ValueError("a tensor is stored as the negative or conjugate of its numbers")
         if not _are_ints((offset, *sizes, *strides)):
             raise ValueError("a tensor has sizes that are not integers")
         return Stored(key, dtype, tuple(sizes), tuple(strides), offset)

@@ -104,6 +104,8 @@ class _Builder:
     def _inputs(self) -> list[InputSpec]:
         specs = []
         held = {**self._saved.tensors, **self._saved.constants}
+        if len(held) < len(self._saved.tensors) + len(self._saved.constants):
+            raise so.ProblemError("a constant has the name of a weight; export the module again")
         for place, (tag, body) in zip(
             self._json["inputs"], map(one, self._signature["input_specs"]), strict=True
         ):

@@ -78,6 +78,8 @@ class Cases:
         if not _meet(left, right, knot):
             raise ProblemError("it jumps where its condition changes, so it is not continuous")
         if self._whole(lower, x) is None:
+            if self._whole(upper, x) is None and np.any(self._bend(upper, x).knot > knot):
+                raise ProblemError("both of its parts bend beyond where its condition changes")
             step = right.factor - self._beyond(lower, x, knot, True).factor
             return self._turned(lower, x, knot, step, True, name)
         if self._whole(upper, x) is None:

@@ -268,3 +268,95 @@ def test_a_cast_to_fewer_digits_than_any_weight_has_is_refused() -> None:
     ]
     with pytest.raises(so.ProblemError, match="anything but float32"):
         so.load_network(model_with(nodes, (1, 4), {}))
+
+
+def clipped_in_double() -> onnx.ModelProto:
+    """Return ``float(min(double(x) 1e30, 1e39) 1e-30)``."""
+    nodes = [
+        helper.make_node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", ["d", "a"], ["e"]),
+        helper.make_node("Clip", ["e", "", "high"], ["c"]),
+        helper.make_node("Mul", ["c", "b"], ["z"]),
+        helper.make_node("Cast", ["z"], ["y"], to=TensorProto.FLOAT),
+    ]
+    constants = {"a": np.array(1e30), "b": np.array(1e-30), "high": np.array(1e39)}
+    return model_with(nodes, (1, 3), constants, 17)
+
+
+def cast_like_double() -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
+        helper.make_node("CastLike", ["k", "d"], ["high"]),
+        helper.make_node("Min", ["d", "high"], ["c"]),
+        helper.make_node("Cast", ["c"], ["y"], to=TensorProto.FLOAT),
+    ]
+    return model_with(nodes, (1, 3), {"k": np.array(2**24 + 1, np.int64)}, 17)
+
+
+def bent_twice() -> onnx.ModelProto:
+    """Return a value that bends at -1, 0 (as its condition says) and 1000."""
+    numbers = {"far": 1000.0, "two": 2.0, "low": -1.0, "three": 3.0, "zero": 0.0}
+    nodes = [
+        helper.make_node("Greater", ["x", "far"], ["above"]),
+        helper.make_node("Mul", ["x", "two"], ["2x"]),
+        helper.make_node("Sub", ["2x", "far"], ["u"]),
+        helper.make_node("Where", ["above", "u", "x"], ["upper"]),
+        helper.make_node("Less", ["x", "low"], ["below"]),
+        helper.make_node("Mul", ["x", "three"], ["3x"]),
+        helper.make_node("Add", ["3x", "two"], ["l"]),
+        helper.make_node("Where", ["below", "l", "x"], ["lower"]),
+        helper.make_node("Greater", ["x", "zero"], ["positive"]),
+        helper.make_node("Where", ["positive", "upper", "lower"], ["y"]),
+    ]
+    return model_with(nodes, (1, 3), {k: np.float32(v) * ONE for k, v in numbers.items()}, 17)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        (clipped_in_double(), "its bound 1e\\+39 is so far away"),
+        (cast_like_double(), "numbers that float32 does not hold"),
+        (bent_twice(), "both of its parts bend beyond"),
+    ],
+)
+def test_what_only_far_inputs_tell_apart_is_refused(model: onnx.ModelProto, words: str) -> None:
+    with pytest.raises(so.ProblemError, match=words):
+        so.load_network(model)
+
+
+def test_a_finite_padding_in_double_is_not_minus_infinity() -> None:
+    nodes = [
+        helper.make_node("Pad", ["x", "pads", "fill"], ["p"]),
+        helper.make_node("MaxPool", ["p"], ["y"], kernel_shape=[3]),
+    ]
+    constants = {"pads": np.array([0, 0, 1, 0, 0, 1]), "fill": np.array(-1e39)}
+    double = TensorProto.DOUBLE
+    network = so.load_network(model_with(nodes, (1, 1, 3), constants, 17, dtype=double))
+    found = network.run(np.full((1, 3), -1e40))
+    np.testing.assert_array_equal(found.ravel(), [-1e39, -1e40, -1e39])
+
+
+def leaky_function(domain: str, name: str) -> onnx.ModelProto:
+    """Return a call of a function whose slope is 0.75 where the call gives none."""
+    inner = helper.make_node("LeakyRelu", ["a"], ["b"])
+    inner.attribute.add(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="alpha")
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("my", 1)]
+    default = [helper.make_attribute("alpha", 0.75)]
+    function = helper.make_function(
+        domain, name, ["a"], ["b"], [inner], opsets[:1], attribute_protos=default
+    )
+    model = model_with([helper.make_node(name, ["x"], ["y"], domain=domain)], (1, 3), {}, 17)
+    model.functions.append(function)
+    model.opset_import.extend(opsets[1:])
+    return model
+
+
+def test_defaults_of_functions_are_kept() -> None:
+    network = so.load_network(leaky_function("my", "Leak"))
+    np.testing.assert_array_equal(network.run(np.array([-1.0, 2.0, -4.0])), [-0.75, 2.0, -3.0])
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx"])
+def test_functions_with_the_name_of_an_operator_are_refused(domain: str) -> None:
+    with pytest.raises(so.ProblemError, match="an operator of ONNX, anew"):
+        so.load_network(leaky_function(domain, "Relu"))

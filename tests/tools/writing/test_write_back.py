@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -305,3 +306,32 @@ def test_entries_that_a_file_names_by_their_places_are_not_moved(tmp_path: Path)
     with pytest.raises(so.ProblemError, match="would read other entries"):
         so.write(so.remove_dead(network), tmp_path / "small.onnx", like=path)
     assert not (tmp_path / "small.onnx").exists()
+
+
+def test_another_output_is_not_lost(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Gemm", ["x", "w"], ["h"], transB=1, name="h"),
+        helper.make_node("Relu", ["h"], ["r"], name="r"),
+        helper.make_node("Gemm", ["r", "v"], ["y"], transB=1, name="last"),
+    ]
+    path = model(tmp_path / "a.onnx", nodes, {"w": np.eye(3), "v": np.ones((1, 3))}, 3)
+    cut = replace(so.load_network(path), output="r", outputs=())
+    with pytest.raises(so.ProblemError, match="its inputs or outputs are others"):
+        so.write(cut, str(tmp_path / "b.onnx"), like=path)
+
+
+def test_each_channel_of_a_normalization_keeps_its_bias(tmp_path: Path) -> None:
+    names = ["x", "gain", "beta", "mean", "var"]
+    node = helper.make_node("BatchNormalization", names, ["y"], name="norm", epsilon=0.0)
+    tensors = {
+        "gain": np.ones(2),
+        "beta": np.array([1000, 1e6]),
+        "mean": np.array([0, 1e6]),
+        "var": np.ones(2),
+    }
+    path = model(tmp_path / "a.onnx", [node], tensors, 2, 2)
+    network = so.load_network(path)
+    bias = np.array(network.parameters()["norm.bias"])
+    bias.ravel()[1] = 0.01
+    with pytest.raises(so.ProblemError, match=r"norm\.bias is something else there"):
+        so.write(network.with_parameters({"norm.bias": bias}), str(tmp_path / "b.onnx"), like=path)
