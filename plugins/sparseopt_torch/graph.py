@@ -31,6 +31,15 @@ _MOVING = {
         *("_unsafe_view", "detach"),
     )
 }
+# Operators that may return their first argument itself, without saying so in their schema.
+_HANDING_ON = {
+    f"aten.{name}"
+    for name in (
+        *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "rrelu"),
+        *("dropout1d", "dropout2d", "dropout3d", "einsum", "meshgrid", "cartesian_prod"),
+        *("native_dropout", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes"),
+    )
+}
 # Functions of Python numbers that shape computations consist of.
 _NUMBERS = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
 
@@ -415,17 +424,27 @@ def mutates_shared_value(graph: torch.fx.Graph) -> bool:
     family: dict[torch.fx.Node, set[torch.fx.Node]] = {}
     for node in nodes:
         members = {node}
-        source = _aliased(node)
-        if source is not None:
+        for source in _aliased(node):
+            family[source] |= members
             members = family[source]
-            members.add(node)
-        family[node] = members
+        for member in members if len(_aliased(node)) > 1 else (node,):
+            family[member] = members
         if _written(node):
+            first = node.args[0] if node.args else None
+            if isinstance(first, list | tuple):
+                raise so.ProblemError(f"{packet(node)} writes in place to a list; write in a loop")
             before = [m for m in members if position[m] < position[node]]
             if any(m.op == "placeholder" for m in before):
                 return True
             readers = [user for m in before for user in m.users if user is not node]
             if any(position[user] > position[node] for user in readers):
+                handing = next((m for m in before if packet(m) in _HANDING_ON), None)
+                if handing is not None:
+                    raise so.ProblemError(
+                        f"{packet(node)} writes in place to the result of {packet(handing)}, which "
+                        "may be the very value that it was given, and which is read again after; "
+                        "leave out inplace=True, or clone the result first"
+                    )
                 return True
     return False
 
@@ -435,17 +454,19 @@ def _written(node: torch.fx.Node) -> bool:
     return schema is not None and schema.is_mutable
 
 
-def _aliased(node: torch.fx.Node) -> torch.fx.Node | None:
-    """Return the node whose memory the result of `node` may share."""
+def _aliased(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """Return the nodes whose memory the result of `node` may share."""
     if node.op != "call_function":
-        return None
+        return []
+    if packet(node) in _HANDING_ON:
+        return node.all_input_nodes
     first = node.args[0] if node.args else None
     if node.target is operator.getitem:
-        return first if isinstance(first, torch.fx.Node) else None
+        return [first] if isinstance(first, torch.fx.Node) else []
     schema = schema_of(node)
     if schema is None or not isinstance(first, torch.fx.Node):
-        return None
-    return first if any(r.alias_info is not None for r in schema.returns) else None
+        return []
+    return [first] if any(r.alias_info is not None for r in schema.returns) else []
 
 
 def sizes(values: Any, count: int) -> list[int]:

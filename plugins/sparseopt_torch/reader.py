@@ -206,10 +206,9 @@ class TorchReader(so.Reader):
             return TorchGraph(plain, shapes, names, batch, aliases, allowed, budget, mapped)
 
         require_hope(graph_of(program))
+        shared = mutates_shared_value(program.graph)
         try:
-            plain = program
-            if mutates_shared_value(program.graph):
-                plain = decomposed(program, {})
+            plain = decomposed(program, {}) if shared else program
             graph = graph_of(plain)
             network = convert(graph, context.part(0.3, 0.8))
         except so.ProblemError as refused:

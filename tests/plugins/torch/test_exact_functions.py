@@ -165,3 +165,38 @@ def test_layers_that_no_longer_share_their_values_are_written_apart() -> None:
     with torch.no_grad():
         found = changed.to_torch()(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(found, changed.run(x), rtol=1e-12)
+
+
+class Handed(torch.nn.Module):
+    """Clamps what an operator makes of a value in place, and reads the value again."""
+
+    def __init__(self, operator: Any) -> None:
+        super().__init__()
+        self.operator = operator
+
+    def forward(self, x: torch.Tensor) -> Any:
+        value = x + 1
+        self.operator(value)
+        return value + 0
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        lambda a: torch.dropout(a, 0.5, False).clamp_(max=1000.0),
+        lambda a: torch.nn.functional.dropout1d(a, 0.5, False).clamp_(max=1000.0),
+        lambda a: torch.unsafe_chunk(a, 2, 1)[0].clamp_(max=1000.0),
+        lambda a: torch.einsum("ij->ij", a).clamp_(max=1000.0),
+        lambda a: torch.meshgrid(a[0], a[0], indexing="ij")[1][0].clamp_(max=1000.0),
+        lambda a: torch._foreach_clamp_max_([a], 1000.0),
+    ],
+)
+def test_writing_in_place_to_what_was_handed_on_is_refused(operator: Any) -> None:
+    with pytest.raises(so.ProblemError, match="writes in place to"):
+        so.load_network(Handed(operator).eval(), torch.zeros(1, 4))
+
+
+def test_writing_in_place_to_what_nothing_else_reads_is_read() -> None:
+    module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.ReLU(inplace=True)).eval()
+    network = so.load_network(module, torch.zeros(1, 2))
+    np.testing.assert_array_equal(network.run(np.array([-3.0, 4.0])), [0.0, 4.0])
