@@ -42,7 +42,7 @@ _WITHOUT_EFFECT = frozenset(
     }
 )
 
-_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+_FLOATS = (torch.float32, torch.float64)
 
 
 class Call:
@@ -70,6 +70,11 @@ class Call:
         """Name for the layers made from the node: its module in torch.nn, or the node itself."""
         path, kind = module_of(self.node)
         return path if path and kind.startswith("torch.nn.modules.") else self.node.name
+
+    @property
+    def largest(self) -> float:
+        """The largest number of the dtype of the result, float32 at least."""
+        return torch.finfo(torch.promote_types(self.node.meta["val"].dtype, torch.float32)).max
 
     def __getitem__(self, key: str) -> Any:
         self._unread.discard(key)

@@ -141,6 +141,8 @@ class TorchGraph:
         """Put parameters, buffers and constants in place."""
         kinds = torch.export.graph_signature.InputKind
         held = {**self.program.state_dict, **self.program.constants}
+        if len(held) < len(self.program.state_dict) + len(self.program.constants):
+            raise so.ProblemError("a constant has the name of a weight; export the module again")
         for spec in self.program.graph_signature.input_specs:
             name = spec.arg.name
             if spec.kind == kinds.USER_INPUT:

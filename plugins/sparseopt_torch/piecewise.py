@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 import sparseopt as so
 from sparseopt.tools.reading import composed
 from sparseopt.tools.reading.values import Value
@@ -28,7 +26,7 @@ def clip(graph: TorchGraph, call: Call) -> Value:
             raise so.ProblemError("bounds that differ between entries are not supported")
         bounds.append(None if array is None else float(array.reshape(())))
     value = graph.value(call["self"])
-    return composed.clip(graph.builder, value, bounds[0], bounds[1], call.name, _largest(call))
+    return composed.clip(graph.builder, value, bounds[0], bounds[1], call.name, call.largest)
 
 
 def threshold(graph: TorchGraph, call: Call) -> Value:
@@ -36,12 +34,7 @@ def threshold(graph: TorchGraph, call: Call) -> Value:
     if float(call["threshold"]) != float(call["value"]):
         raise so.ProblemError("it jumps at its threshold, so it is not continuous")
     value, low = graph.value(call["self"]), float(call["value"])
-    return composed.clip(graph.builder, value, low, None, call.name, _largest(call))
-
-
-def _largest(call: Call) -> float:
-    """Return the largest number of the dtype of the call's result, float32 at least."""
-    return torch.finfo(torch.promote_types(call.node.meta["val"].dtype, torch.float32)).max
+    return composed.clip(graph.builder, value, low, None, call.name, call.largest)
 
 
 def leaky_relu(graph: TorchGraph, call: Call) -> Value:

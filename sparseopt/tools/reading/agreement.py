@@ -14,14 +14,14 @@ Reference = Callable[[np.ndarray], Any]
 # Edges of networks that are evaluated several times, and many times.
 _SMALL, _TINY = 50_000_000, 500_000
 
-# Relative to the largest output, before rounding errors that the network magnifies: sums of
-# float32 in two orders differ by about 1e-6 per layer.
+# Relative to the largest entry of each output, before rounding errors that the network magnifies:
+# sums of float32 in two orders differ by about 1e-6 per layer.
 _TOLERANCE = 1e-5
 # In float64, where both sides round a billion times less than in float32.
 _FINE = 1e-9
 # In float64, where the reader has computed constants in float32.
 _FOLDED = 1e-6
-# By so much of its largest output a model in single precision may be off to be written.
+# By so much of the largest entry of an output a model in single precision may be off to be written.
 _LOST = 0.02
 # By so much of itself each value on the way is moved, to see what rounding in float64 can do.
 _MOVED = 2.0**-52
@@ -61,8 +61,8 @@ def require_agreement(
     Returns
     -------
     bool
-        False if the reference left the range of its dtype on every input, so that nothing could
-        be compared.
+        False if an output of the reference left the range of its dtype on every input, so that it
+        could not be compared.
 
     Notes
     -----
@@ -70,7 +70,7 @@ def require_agreement(
     the distance of the network's own results in float32 and float64; and in float64, where float32
     has no digits left, by what becomes of it when each value on the way moves in its last digits.
     """
-    compared = False
+    compared: Any = False
     for x in _samples(network, copies):
         given = np.asarray(reference(x.astype(dtype)), dtype=np.float64).ravel()
         count = int(np.prod(network.output_shape))
@@ -79,11 +79,9 @@ def require_agreement(
                 f"the loaded network has {count} outputs, {name} has {given.size / copies:g}; "
                 "please report this as a defect of the reader"
             )
-        if not np.isfinite(given).all():
-            continue
-        compared = True
+        compared |= np.isfinite(_largest(network, given))
         _require_close(network, x.astype(dtype), given, name, folded)
-    return compared
+    return bool(np.all(compared))
 
 
 def require_digits(network: so.Network) -> None:
@@ -95,12 +93,13 @@ def require_digits(network: so.Network) -> None:
     for x in _samples(network):
         with np.errstate(over="ignore", invalid="ignore"):
             wide, narrow = (network.run(x.astype(t)).astype(float) for t in (float, np.float32))
-        size, gap = float(np.abs(wide).max()), _distance(narrow.ravel(), wide.ravel())
-        if np.isfinite(size) and np.isfinite(gap) and gap > _LOST * size:
+            size, gap = _largest(network, wide), _distance(network, narrow, wide)
+            lost = np.flatnonzero(np.isfinite(size) & np.isfinite(gap) & (gap > _LOST * size))
+        if lost.size:
             raise so.ProblemError(
-                f"in single precision the model would be off by {gap:.3g} where outputs reach "
-                f"{size:.3g}: its sums lose their digits, as beside the bound of a Clip that is "
-                "far away; leave such a bound out, or stay in double precision"
+                f"in single precision the model would be off by {gap[lost[0]]:.3g} where outputs "
+                f"reach {size[lost[0]]:.3g}: its sums lose their digits, as beside the bound of a "
+                "Clip that is far away; leave such a bound out, or stay in double precision"
             )
 
 
@@ -122,35 +121,39 @@ def _samples(network: so.Network, count: int = 1) -> Iterator[np.ndarray]:
 def _require_close(
     network: so.Network, x: np.ndarray, right: np.ndarray, name: str, folded: bool
 ) -> None:
+    """Compare each output on its own scale; one that left the range of floats is passed over."""
     with np.errstate(over="ignore", invalid="ignore"):
         found = network.run(x).astype(np.float64).ravel()
-    gap = _distance(found, right)
-    size = float(np.abs(right).max())
+    gap, size = _distance(network, found, right), _largest(network, right)
     wide = x.dtype == np.float64
     tolerance = (_FOLDED if folded else _FINE) if wide else _TOLERANCE
-    if gap <= tolerance * size:
+    far = np.isfinite(size) & ~(gap <= tolerance * size)
+    if not far.any():
         return
     other = np.float32 if wide else np.float64
     with np.errstate(over="ignore", invalid="ignore"):
-        rounding = _distance(network.run(x.astype(other)).astype(np.float64).ravel(), found)
+        again = network.run(x.astype(other)).astype(np.float64).ravel()
     share = (10.0 if folded else 1e-6) if wide else 50.0
     # Where float32 overflows, there is no such excuse in float64.
-    excuse = share * rounding if np.isfinite(rounding) else 0.0
-    if gap > tolerance * size + excuse and not (wide and gap <= _magnified(network, x, found)):
+    far &= gap > tolerance * size + share * _finite(_distance(network, again, found))
+    if far.any() and wide:
+        far &= ~(gap <= _magnified(network, x, found))
+    if far.any():
         if len(x) > 1:
             raise so.ProblemError(
                 f"{name} mixes the samples of a batch of {len(x)}, so that what it makes of one "
                 "depends on the others, or the reader misunderstood an operator; export the "
                 "model with a batch of 1"
             )
+        i = int(np.argmax(far))
         raise so.ProblemError(
-            f"the loaded network and {name} differ by {gap:.3g} on random input, where outputs "
-            f"reach {size:.3g}; the reader misunderstood an operator, please report this"
+            f"the loaded network and {name} differ by {gap[i]:.3g} on random input, where outputs "
+            f"reach {size[i]:.3g}; the reader misunderstood an operator, please report this"
         )
 
 
-def _magnified(network: so.Network, x: np.ndarray, found: np.ndarray) -> float:
-    """Return how far the result moves when each value on the way moves in its last digits."""
+def _magnified(network: so.Network, x: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Return how far each output moves when each value on the way moves in its last digits."""
     rng = np.random.default_rng(0)
 
     def visit(node: Any, values: list[np.ndarray]) -> np.ndarray:
@@ -159,12 +162,21 @@ def _magnified(network: so.Network, x: np.ndarray, found: np.ndarray) -> float:
         return moved
 
     with np.errstate(over="ignore", invalid="ignore"):
-        distance = _distance(network.walk(x, visit).ravel(), found)
-    return distance if np.isfinite(distance) else 0.0
+        return _finite(_distance(network, network.walk(x, visit).ravel(), found))
 
 
-def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the largest difference; inf if one is not a number."""
+def _distance(network: so.Network, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the largest difference in each output; inf if one is not a number."""
     with np.errstate(over="ignore", invalid="ignore"):
-        difference = np.abs(a - b)
-    return float(np.where(np.isnan(difference), np.inf, difference).max())
+        return _largest(network, a.ravel() - b.ravel())
+
+
+def _largest(network: so.Network, values: np.ndarray) -> np.ndarray:
+    """Return the largest magnitude in each output; inf if one is not a number."""
+    sizes = np.where(np.isnan(values), np.inf, np.abs(values))
+    parts = network.by_output(sizes.reshape(-1, *network.output_shape))
+    return np.array([part.max(initial=0.0) for part in parts.values()])
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, 0.0)

@@ -200,3 +200,33 @@ def test_writing_in_place_to_what_nothing_else_reads_is_read() -> None:
     module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.ReLU(inplace=True)).eval()
     network = so.load_network(module, torch.zeros(1, 2))
     np.testing.assert_array_equal(network.run(np.array([-3.0, 4.0])), [0.0, 4.0])
+
+
+def test_a_finite_padding_in_double_is_not_minus_infinity() -> None:
+    class Padded(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            padded = torch.nn.functional.pad(x, (1, 1), value=-1e39)
+            return torch.nn.functional.max_pool1d(padded, 3)
+
+    net = so.load_network(Padded().double(), torch.zeros(1, 1, 3, dtype=torch.float64))
+    x = torch.full((1, 1, 3), -1e40, dtype=torch.float64)
+    assert net.run(x[0].numpy()).tolist() == Padded()(x)[0].tolist()
+
+
+def test_sums_in_half_precision_are_refused() -> None:
+    class Half(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.sum(x, dim=1, dtype=torch.float16)
+
+    with pytest.raises(so.ProblemError, match=r"dtype=torch\.float16 is not supported"):
+        so.load_network(Half().double(), torch.zeros(1, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_a_constant_with_the_name_of_a_weight_is_refused(in_memory: bool, tmp_path: Path) -> None:
+    module = torch.nn.Linear(2, 2, bias=False).eval()
+    program: Any = torch.export.export(module, (torch.zeros(1, 2),))
+    program.constants["weight"] = torch.full((2, 2), 7.0)
+    torch.export.save(program, tmp_path / "a.pt2")
+    with pytest.raises(so.ProblemError, match="a constant has the name of a weight"):
+        so.load_network(program if in_memory else tmp_path / "a.pt2")

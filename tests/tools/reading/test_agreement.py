@@ -19,8 +19,9 @@ from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.operator import Relu
+from sparseopt.networks.port import Port
 from sparseopt.networks.window import Resample
-from sparseopt.tools.reading.agreement import require_agreement
+from sparseopt.tools.reading.agreement import require_agreement, require_digits
 from sparseopt.tools.reading.window_cells import total_map
 
 NAME = "the source"
@@ -243,3 +244,39 @@ def test_digits_that_clipping_drops_are_no_misunderstanding(depth: int, scale: f
         require_agreement(
             other, lambda x: twin(torch.from_numpy(x)).detach().numpy(), np.float64, NAME
         )
+
+
+def two_outputs(factor: float) -> Network:
+    """Return a network whose first output is large; the second is x times a factor."""
+    net = chain((2,), Dense([[1e9, 0.0], [0.0, factor]]))
+    return replace(net, outputs=(Port("big", (1,)), Port("small", (1,))))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_each_output_is_compared_on_its_own_scale(dtype: Any) -> None:
+    right = two_outputs(1.0)
+    assert require_agreement(right, reference_of(right), dtype, NAME)
+    with pytest.raises(so.ProblemError, match="misunderstood an operator"):
+        require_agreement(right, reference_of(two_outputs(2.0)), dtype, NAME)
+
+
+def test_an_output_that_overflows_does_not_hide_another() -> None:
+    right = two_outputs(1.0)
+
+    def reference(net: Network) -> Any:
+        return lambda x: net.run(x) * np.array([np.inf, 1.0])
+
+    assert not require_agreement(right, reference(right), np.float32, NAME)
+    with pytest.raises(so.ProblemError, match="misunderstood an operator"):
+        require_agreement(right, reference(two_outputs(2.0)), np.float32, NAME)
+
+
+def test_the_digits_of_each_output_count() -> None:
+    small = chain((1,), Dense([[1.0]]), Scale([1.0], [1e9]), Scale([1.0], [-1e9]))
+    with pytest.raises(so.ProblemError, match="in single precision the model would be off"):
+        require_digits(small)
+    wide = chain((1,), Dense([[1e10], [1.0]]), Scale([1.0, 1.0], [0.0, 1e9]))
+    wide = chain((1,), *[node.op for node in wide.nodes[1:]], Scale([1.0, 1.0], [0.0, -1e9]))
+    ports = (Port("big", (1,)), Port("small", (1,)))
+    with pytest.raises(so.ProblemError, match="in single precision the model would be off"):
+        require_digits(replace(wide, outputs=ports))
