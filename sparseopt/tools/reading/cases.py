@@ -13,6 +13,8 @@ from sparseopt.tools.reading.builder import NetworkBuilder
 from sparseopt.tools.reading.values import Comparison, Value, sample_constant
 
 Operand = Value | np.ndarray
+_FAR = 2.0**26
+"""Values at a knot are parts of sums near 0, too, which lose half of their digits from here on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +75,11 @@ class Cases:
         knot = sample_constant(condition.constant, x.shape).astype(np.float64)
         if not np.isfinite(knot).all():
             raise ProblemError("its condition compares with a NaN or infinity")
+        if (farthest := np.abs(knot).max(initial=0.0)) >= _FAR:
+            raise ProblemError(
+                f"its condition compares with {farthest:g} in magnitude, so far away that what is "
+                "rounded there is seen near 0"
+            )
         upper, lower = (a, b) if condition.above else (b, a)
         right, left = self._near(upper, x, knot, True), self._near(lower, x, knot, False)
         if not _meet(left, right, knot):

@@ -230,3 +230,12 @@ def test_a_constant_with_the_name_of_a_weight_is_refused(in_memory: bool, tmp_pa
     torch.export.save(program, tmp_path / "a.pt2")
     with pytest.raises(so.ProblemError, match="a constant has the name of a weight"):
         so.load_network(program if in_memory else tmp_path / "a.pt2")
+
+
+def test_conditions_on_numbers_far_away_are_refused() -> None:
+    class Far(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> Any:
+            return torch.where(x > 1e12, 0.25 * x + 0.25e12, 0.5 * x)
+
+    with pytest.raises(so.ProblemError, match=r"compares with 1e\+12 in magnitude, so far away"):
+        so.load_network(Far().double(), torch.zeros(1, 1, dtype=torch.float64))
