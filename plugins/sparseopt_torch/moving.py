@@ -59,7 +59,7 @@ def pad(graph: TorchGraph, call: Call) -> Value:
     if "value" in call.arguments and call.get("mode", "constant") == "constant":
         fill = float(call["value"] or 0.0)
         others = {"value": -1.0}  # the position of what comes from nowhere
-    if fill <= -call.largest:
+    if fill <= -float(np.finfo(np.float32).max) and fill <= -call.largest:
         ends = [int(n) for n in call["pad"]]
         pairs = [(a, b) for a, b in zip(ends[::2], ends[1::2], strict=True)][::-1]
         return hollow(x, [(0, 0)] * (len(x.shape) - len(pairs)) + pairs)

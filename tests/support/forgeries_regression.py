@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from forgeries_regression_files import documents, forms, inputs
@@ -194,7 +193,7 @@ def answers() -> Pairs:
     )
     yield (
         "the answer is Coefficients | it only looks so",
-        dataclasses.replace(first, answer=LooksLikeCoefficients(x)),
+        dataclasses.replace(first, answer=so.PursuitAnswer(x)),  # type: ignore[arg-type]
     )
     sentence = "the undecided coefficients are distinct, and zero in x"
     none = np.flatnonzero(x == 0)
@@ -212,13 +211,6 @@ def answers() -> Pairs:
             certificate, answer=so.Coefficients([1e270, 5e-324]), undecided=np.array([], int)
         ),
     )
-
-
-@dataclass(frozen=True, eq=False)
-class LooksLikeCoefficients:
-    """Has an `x`, and is not an answer."""
-
-    x: np.ndarray
 
 
 def least_squares() -> Pairs:
