@@ -15,7 +15,7 @@ from sparseopt.quantization.rank_one_certificate import RankOneCertificate
 from sparseopt_quantization.candidates import Rounded
 from sparseopt_quantization.joint import best_pair
 from sparseopt_quantization.limits import BYTES, EXACT, PROVED, check_time
-from sparseopt_quantization.separate import best_alone
+from sparseopt_quantization.separate import best_alone, is_pair
 from sparseopt_quantization.sides import Engine, has_numba, unbounded
 
 
@@ -131,11 +131,6 @@ def is_separate(problem: RankOneQuantization) -> bool:
     """Whether a real scale makes the two vectors independent."""
     forms = (problem.format_x, problem.format_y)
     return any(form is None or form.scale == "free" for form in forms)
-
-
-def is_pair(vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat) -> bool:
-    """Whether fractions of small numbers give the best rounding of a vector alone."""
-    return len(vector) == 2 and bool(vector.all() and weights.all()) and not form.is_finite
 
 
 def _separately(

@@ -20,12 +20,17 @@ from sparseopt_quantization.fractions_nearby import neighbours
 from sparseopt_quantization.sides import Engine, Part, Table, cheapest, unbounded
 
 
+def is_pair(vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat) -> bool:
+    """Whether fractions of small numbers give the best rounding of a vector alone."""
+    return len(vector) == 2 and bool(vector.all() and weights.all()) and not form.is_finite
+
+
 def best_alone(
     vector: np.ndarray, weights: np.ndarray, form: so.NumberFormat, engine: Engine
 ) -> Rounded:
     """Return the numbers of a format whose direction is nearest to that of a vector."""
     wide = unbounded(form)
-    if len(vector) == 2 and bool(vector.all() and weights.all()) and not wide.is_finite:
+    if is_pair(vector, weights, wide):
         best = _pair(vector, weights, wide.digits)
     else:
         best = primitive((vector, weights), _least_angle(vector, weights, wide, engine))

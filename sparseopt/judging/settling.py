@@ -58,7 +58,10 @@ def _walk(value: Any, again: bool, lenient: bool, met: dict[int, Any]) -> None:
     kind: Any = type(value)
     held = _lister(kind) if id(type(kind)) in _USUAL or _is_tensor(kind) else None
     if not lenient and (held is None or not (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
-        raise ProblemError(f"a {kind.__name__} may answer otherwise than plain numbers and arrays")
+        raise ProblemError(
+            f"a {kind.__name__} may answer otherwise than plain numbers and arrays; give what the "
+            "constructors of the core make, numbers, texts, arrays, lists, tuples and dicts"
+        )
     for part in () if held is None else held(value):
         if id(part) not in met and (type(type(part)) is not type or type(part) not in _PLAIN):
             _walk(part, again, lenient, met)
@@ -115,7 +118,9 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
     if kind in _HELD or _is_tensor(kind):
         return _HELD.get(kind, partial(_fields, frozenset()))
     if issubclass(kind, _BASIC) or _imitates(kind):
-        raise ProblemError(f"a {kind.__name__} may answer otherwise than what it derives from")
+        raise ProblemError(
+            f"a {kind.__name__} may answer otherwise than what it derives from; give that itself"
+        )
     if not dataclasses.is_dataclass(kind):
         return None
     return partial(_fields, frozenset(field.name for field in dataclasses.fields(kind)))

@@ -360,3 +360,15 @@ def test_defaults_of_functions_are_kept() -> None:
 def test_functions_with_the_name_of_an_operator_are_refused(domain: str) -> None:
     with pytest.raises(so.ProblemError, match="an operator of ONNX, anew"):
         so.load_network(leaky_function(domain, "Relu"))
+
+
+def test_old_clips_in_double_have_the_bounds_of_the_standard() -> None:
+    """They end at the largest number of single precision, which is too far away in sums."""
+    node = helper.make_node("Clip", ["x"], ["y"])
+    for dtype, refused in ((TensorProto.FLOAT, False), (TensorProto.DOUBLE, True)):
+        model = model_with([node], (1, 2), {}, 7, dtype=dtype)
+        if refused:
+            with pytest.raises(so.ProblemError, match="so far away"):
+                so.load_network(model)
+        else:
+            assert so.load_network(model).run([-1.0, 2.0]).tolist() == [-1.0, 2.0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import struct
 import warnings
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from confined import is_decent, outcomes
 from pt2_files import edited, refused, write
 
@@ -201,3 +203,30 @@ def test_strange_archives(entries: dict[str, bytes], tmp_path: Path) -> None:
     assert not (tmp_path.parent / "escape").exists()
     os.mkfifo(tmp_path / "pipe.pt2")
     assert "not a regular file" in refused(tmp_path / "pipe.pt2")
+
+
+def test_tensors_stored_with_the_other_sign_are_refused(tmp_path: Path) -> None:
+    """As torch up to 2.7 wrote them: in pickles, with a bit beside them."""
+    negative = torch.complex(torch.ones(2), torch.tensor([3.0, 4.0])).conj().imag
+
+    class Scaled(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("b", negative.clone())
+
+        def forward(self, x: torch.Tensor) -> Any:
+            return x * self.b
+
+    assert negative.is_neg()
+    new, old = tmp_path / "new.pt2", tmp_path / "old.pt2"
+    torch.export.save(torch.export.export(Scaled().eval(), (torch.zeros(1, 2),)), new)
+    with zipfile.ZipFile(new) as read, zipfile.ZipFile(old, "w") as written:
+        program = next(n for n in read.namelist() if n.endswith("models/model.json"))
+        written.writestr("serialized_exported_program.json", read.read(program))
+        for name, held in (("state_dict", {"b": negative}), ("constants", {})):
+            pickled = io.BytesIO()
+            torch.save(held, pickled)
+            written.writestr(f"serialized_{name}.pt", pickled.getvalue())
+        written.writestr("version", "8.8")
+    with pytest.raises(so.ProblemError, match="stored as the negative or conjugate"):
+        so.load_network(old)
