@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import nn
 import sparseopt as so
 from sparseopt.judging.rounding import gamma
 from sparseopt.tools.change_ends import box_of, change_ends, require_moderate
-from sparseopt.tools.quantizing.bounds import as_inputs, with_radius
+from sparseopt.tools.quantizing.bounds import FAINT, as_inputs, is_within, with_radius
 from sparseopt_butterfly.kronecker_conv import KroneckerConv2d
 from sparseopt_butterfly.kronecker_linear import KroneckerLinear
 from sparseopt_butterfly.model_layers import copied, put
@@ -72,13 +74,17 @@ def _room(
     counts the roundings; the shift of a normalization, whose two terms may cancel, by g times the
     sum of their sizes. With L layers, ``2 ((1 + g)^L - 1)`` times the path-norm of a network of
     parameters M bounds what that moves: eq. (8) of arXiv 2405.15006, by way of the smaller values
-    where signs differ.
+    where signs differ. Infinite where something may have left the normal range on the way.
     """
     absolute = copied(model)
     layers = [m for m in absolute.modules() if isinstance(m, KroneckerLinear | KroneckerConv2d)]
-    sizes = _sizes_of_shifts(model, network)
+    held = {name: t.detach().double().numpy() for name, t in model.state_dict().items()}
+    sizes = _sizes_of_shifts(held, network)
     if not layers and not sizes:
         return 0.0
+    of_scales = not sizes or all(is_within(array, FAINT, 1 / FAINT) for array in held.values())
+    if not of_scales or not all(_stays_normal(layer) for layer in layers):
+        return math.inf
     with torch.no_grad():
         for layer in layers:
             for factor in layer.factors.parameters():
@@ -92,9 +98,15 @@ def _room(
     return 2.0 * gamma(roundings * len(network.nodes)) * norm * (1 + 1e-6)
 
 
-def _sizes_of_shifts(model: nn.Module, network: so.Network) -> dict[str, np.ndarray]:
+def _stays_normal(layer: KroneckerLinear | KroneckerConv2d) -> bool:
+    """Whether no product of entries of the factors, nor of some of them, can leave the range."""
+    factors = [factor.detach().double().numpy() for factor in layer.factors.parameters()]
+    low = 2.0 ** -(1022 // len(factors))
+    return all(is_within(factor, low, 1 / low) for factor in factors)
+
+
+def _sizes_of_shifts(held: Mapping[str, np.ndarray], network: so.Network) -> dict[str, np.ndarray]:
     """Return ``|bias| + |g mean|``, or a little more, for each normalization of the network."""
-    held = {name: t.detach().double().numpy() for name, t in model.state_dict().items()}
     result = {}
     for node in network.nodes:
         factor, shift = (node.op.parameters().get(name) for name in ("factor", "bias"))

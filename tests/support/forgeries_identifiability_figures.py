@@ -184,6 +184,17 @@ def _scales() -> Entries:
     twice = network(1, *chain, **shared)
     yield "one weight twice in a row", law(lambda: so.Identifiability(twice).orbit == 1)
     yield "as many unknown scales as are solved for", law(lambda: _unknown(8, 8) == 0)
+    pooled = network(1, ("u", dense([[1.0], [5.0]])), ("r", Relu()), *POOL, Y)
+    smaller = second(asked(pooled, LINE[:3], {"u.weight": 1, **W}), {"u.weight[0, 0]": 2})
+    yield "the smaller of two units that a pool reads", smaller
+    nothing = ("s", Select(np.array([0, -1]))), ("f", Scale(np.array([2.0, 3.0])))
+    relus = ("r", Relu()), ("q", Relu()), ("y", dense([[1.0, 5.0]]))
+    fixed = network(1, *nothing, *relus)
+    yield "factors of nothing, and ReLUs", law(lambda: so.Identifiability(fixed).orbit == 0)
+    cells = [0, -1, 0, -1]
+    windows = ("s", Select(np.array(cells))), ("p", _pool((0, 1), (2, 3)))
+    pairs = network(1, *windows, ("y", dense([[5.0, 1.0]])))
+    yield "zeros that pools read", law(lambda: _reads(pairs, "p") == [[0, 1], [0, 2]])
 
 
 def _false_scales() -> Entries:
@@ -206,6 +217,17 @@ def _false_scales() -> Entries:
         yield line + kind, structural(claim, so.Family(kind, (0,)))
 
 
+def _pool(*windows: Any) -> MaxPool:
+    return MaxPool((AxisWindow(0, np.array(windows)),))
+
+
+def _reads(found: so.Network, name: str) -> list[list[int]]:
+    """Return the neurons that a layer reads."""
+    layers = so.Identifiability(found).wires.layers
+    rows = next(layer.reads for layer in layers if layer.name == name)
+    return [list(map(int, row)) for row in rows]
+
+
 def _zeros_of_pools(cells: list[int], windows: Any = ((0, 1), (2, 3))) -> Any:
     """Return the claim that a weight can move: it feeds one of two pools, which is not heard."""
     whole = network(
@@ -215,7 +237,7 @@ def _zeros_of_pools(cells: list[int], windows: Any = ((0, 1), (2, 3))) -> Any:
         ("r", Relu(), "x"),
         ("c", Concat(0), "a", "r"),
         ("s", Select(np.array(cells))),
-        ("p", MaxPool((AxisWindow(0, np.array(windows)),))),
+        ("p", _pool(*windows)),
         ("y", dense([[0.0, 1.0]])),
     )
     problem = asked(whole, LINE, {"h.weight": 1, "y.weight": [[0, 1]]})
@@ -341,6 +363,12 @@ def _false_problems() -> Entries:
 
 def _edges() -> Entries:
     first = Select(np.array([0, -1]))
+    shift = ("s", Select(np.array([-1, 0]))), ("u", Scale(None, np.ones(2)))
+    last = ("y", dense([[5.0, 2.0]]))
+    yield (
+        "a bias before all weights, of nothing",
+        gives([[5, 2]], [[3]], {"u.bias": 1}, *shift, last),
+    )
     yield "a pool of an entry and nothing", gives([[3]], [[3]], W, ("s", first), *POOL, Y)
     yield "a pool of an entry below nothing", gives([[0]], [[-3]], W, ("s", first), *POOL, Y)
     yield (

@@ -41,7 +41,7 @@ _SAMPLES = 256
 _METHOD = "path-lifting"
 
 
-_FAINT = 2.0**-300
+FAINT = 2.0**-300
 """Parameters below this, or above its inverse, may underflow or overflow once they are merged; in
 longer chains those nearer to 1."""
 _NORMAL = 2.0**-1022
@@ -112,10 +112,10 @@ def rounding_to(given: Network, reference: Network, merged: int, *factors: np.nd
     """
     spans = [(network, _NORMAL, math.inf) for network in (given, reference)]
     if merged:  # no product of parameters of a chain, nor of some of them, leaves the range
-        low = max(_FAINT, 2.0 ** -(1022 // (merged + 1)))
+        low = max(FAINT, 2.0 ** -(1022 // (merged + 1)))
         spans.append((given, low, 1 / low))
     held = [
-        _within(array, low, high)
+        is_within(array, low, high)
         for network, low, high in spans
         for array in network.parameters().values()
     ]
@@ -124,7 +124,7 @@ def rounding_to(given: Network, reference: Network, merged: int, *factors: np.nd
     return 2 * 8 * (len(given.nodes) + 2) * UNIT
 
 
-def _within(array: np.ndarray, low: float, high: float) -> bool:
+def is_within(array: np.ndarray, low: float, high: float) -> bool:
     """Whether all numbers but zeros have absolute values in a range."""
     size = np.abs(array[array != 0]).astype(np.float64)
     return bool(np.all((size >= low) & (size <= high)))

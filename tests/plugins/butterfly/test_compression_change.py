@@ -106,3 +106,22 @@ def test_a_model_that_is_compressed_twice() -> None:
     assert moved <= again.ends.upper * (1 + 1e-5)
     assert once.ends.room > 0
     assert again.ends.room > 0
+
+
+def test_products_that_leave_the_floats_are_not_bounded() -> None:
+    """Of factors of 1e-200 float64 keeps nothing; the weight behind them would make much of it."""
+    patterns = [(1, 2, 2, 2), (2, 2, 2, 1)]
+    layer = so.KroneckerLinear(4, 4, patterns, bias=False, dtype=torch.float64)
+    after = nn.Linear(4, 1, bias=False).double()
+    before = Before.of(nn.Sequential(nn.Linear(4, 4, bias=False).double(), after), np.ones((2, 4)))
+    with torch.no_grad():
+        for factor in layer.factors.parameters():
+            factor.fill_(2.0**-600)
+    assert before.ends(nn.Sequential(layer, after)).upper == np.inf
+
+
+def test_normalizations_that_leave_the_floats_are_not_bounded() -> None:
+    model = model_of(0)
+    with torch.no_grad():
+        model[1].weight.fill_(2.0**-1070)
+    assert Before.of(model, np.ones((3, 4))).room == np.inf
