@@ -85,7 +85,7 @@ class Structure:
                     held = sorted(cells, reverse=True)[layer.rank - 1]  # type: ignore[type-var]
                     value = max(held, Fraction(0)) if layer.kind == "relu" else held  # type: ignore[type-var]
                     known[layer.start + row] = value  # type: ignore[assignment]
-                elif layer.kind == "relu" and (reads[0] < 0 or self._is_silent(position, row)):
+                elif layer.kind == "relu" and self._is_silent(position, row):
                     known[layer.start + row] = Fraction(0)
         del known[-1]  # what biases are multiplied with
         return known

@@ -215,6 +215,9 @@ def _false_scales() -> Entries:
     line = "families name neurons, and parameters on edges | "
     for kind in ("constant", "unheard"):
         yield line + kind, structural(claim, so.Family(kind, (0,)))
+    for past in (0, 1000):
+        outside = so.Family("shift", (claim.wires.count + past,))
+        yield line + "a neuron that there is not", structural(claim, outside)
 
 
 def _pool(*windows: Any) -> MaxPool:
