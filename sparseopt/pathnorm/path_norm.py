@@ -143,7 +143,7 @@ class PathNormCertificate(Certificate):
         same = (answer.q, answer.r, answer.affine) == (problem.q, problem.r, problem.affine)
         steps.require(same, "the answer is for the q, r and affine that were asked")
         steps.require(
-            type(answer) is PathNormValue and 0 < tolerance <= COARSEST,
+            0 < tolerance <= COARSEST,
             f"the relative error stated is at most {COARSEST:g}",
             f"{tolerance!r}",
         )

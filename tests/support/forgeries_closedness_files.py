@@ -27,6 +27,7 @@ from forging import (
     lu,
     made,
 )
+from laws import refusal
 
 import sparseopt as so
 
@@ -126,6 +127,15 @@ def forms() -> dict[str, Any]:
         "exclusion: expected 2 parts after 'cell' | three": lu(["cell", 0, 0, 0]),
         "exclusion[1][0]: expected one of x, y, found 'z' | a variable": lu(
             ["split", ["z", 0, 0], LU_TREE, LU_TREE]
+        ),
+        "exclusion[1][0]: expected one of x, y, found ndarray | an array of one word": lu(
+            ["split", [np.array("x"), 0, 0], LU_TREE, LU_TREE]
+        ),
+        "exclusion: expected a rule of an exclusion (split, product | an array of one word": lu(
+            [np.array("product"), *LU_TREE[1:]]
+        ),
+        f"cost: {rational} 1 | a Fraction of integers of 64 bits": refusal(
+            lambda: so.ClosedSupport(DENSE, 0, 0, Fraction(np.int64(1)))  # type: ignore[arg-type]
         ),
         "exclusion[2][2]: expected a list, found 'x' | a text for a tree": lu(
             ["split", ["x", 0, 0], ["split", ["x", 0, 0], "x", LU_TREE], LU_TREE]

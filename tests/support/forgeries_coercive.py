@@ -69,6 +69,16 @@ def certificates() -> Iterator[tuple[str, so.CoerciveCertificate]]:
     yield "bad factors", so.CoerciveCertificate.build(far, bad)[1]
 
 
+def below_a_unit() -> Iterator[tuple[str, so.CoerciveCertificate]]:
+    """Yield true certificates whose objective is hardly anything, or nothing."""
+    yield "a decay of 1e-30", certificate_of([[2.0, 1.0], [1.0, 3.0]], LU, 1e-30)
+    partly = [[2.0, 1.0, 0.0], [1.0, 3.0, 0.0], [0.0, 0.0, 0.5]]
+    supports = [[1, 0], [1, 1], [0, 0]], [[1, 1, 0], [0, 1, 0]]
+    yield "a decay of 1e-30, not all covered", certificate_of(partly, supports, 1e-30)
+    nothing = certificate_of(np.zeros((2, 2)), LU, 0.1)
+    yield "a gap over nothing", replace(nothing, gap=1e-9)
+
+
 def corner() -> tuple[Any, Any]:
     """Return the supports of facts 4.2: a square, a square that shares its corner."""
     return [[1, 0], [1, 1], [0, 1]], [[1, 1, 0], [0, 1, 1]]
@@ -91,7 +101,7 @@ def windowed() -> so.CoerciveCertificate:
 
 def honest() -> Iterator[Forgery]:
     """Yield (name, certificate) that must be accepted, as made and as read from their JSON."""
-    for name, certificate in certificates():
+    for name, certificate in (*certificates(), *below_a_unit()):
         yield f"coercive {name}", certificate
         yield f"coercive {name}, from JSON", so.to_json(certificate)
 

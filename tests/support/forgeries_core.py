@@ -36,6 +36,10 @@ def _finding(rule: str, certificate: so.Certificate | None) -> so.Finding:
     return so.Finding(rule, so.Severity.INFO, "here", "message", certificate=certificate)
 
 
+class _Renamed(so.Finding):
+    """May say one rule when asked what it must prove, and another one in print."""
+
+
 def _solution(problem: so.Problem, answer: Any, certificate: Any) -> so.Solution:
     plan = so.Plan("", ())
     return so.Solution(problem, answer, certificate, so.Status.VERIFIED, "", 0.0, plan)
@@ -133,6 +137,12 @@ def forged() -> Iterator[tuple[str, Any]]:
     yield "no proof inside", WrappedCertificate(root, answer, None)  # type: ignore[arg-type]
     yield "a proof of another kind inside", WrappedCertificate(root, answer, seven)
     yield "a finding without a certificate", _finding("supports-closed", None)
+    derived = _Renamed("root", so.Severity.INFO, "here", "message", certificate=seven)
+    yield "a finding of a derived class", derived
+    unnamed = _finding("root", seven)
+    object.__setattr__(unnamed, "rule", ["root"])
+    yield "a finding whose rule is a list", unnamed
+    yield "JSON in place of a path", lambda: so.verify(so.to_json(seven))
     yield "a finding with a false one", _finding("root", RootCertificate(SquareRoot(50), 7))
     believed = _finding("root", OracleCertificate(RealRoot(49.0), 7.0))
     yield "a finding that rests on an outsider", believed
