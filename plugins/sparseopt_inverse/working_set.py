@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse
 
 from sparseopt import Accepted, Context, ProblemError, Refused, Solver
+from sparseopt.interface.arrays import require_finite
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.composite import Ridge
@@ -117,10 +118,9 @@ class WorkingSet(Solver[SparseRegression]):
         if self.start is None:
             return None
         start = np.asarray(self.start)
-        if start.shape != problem.shape[1:] or not np.isfinite(start).all():
-            raise ProblemError(
-                f"start must be {problem.shape[1]} finite numbers, got shape {start.shape}"
-            )
+        if start.shape != problem.shape[1:]:
+            raise ProblemError(f"start must be {problem.shape[1]} numbers, got shape {start.shape}")
+        require_finite(start, "start")
         return start
 
     def cost(self, problem: SparseRegression) -> float:

@@ -56,7 +56,8 @@ def accept_target(value: Any) -> Any:
         Not a non-empty matrix, a dtype without a factorization, NaN or infinity by place.
     """
     if is_tensor(value):
-        target = _accept_tensor(value.detach())
+        # Itself where it can be: what goes through a constructor again stays what it was.
+        target = _accept_tensor(value.detach() if value.requires_grad else value)
     elif on_device(value):
         target = _accept_on_device(value)
     elif isinstance(value, KroneckerProduct):

@@ -11,6 +11,7 @@ from typing import Any
 
 from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import registry
+from sparseopt.choosing.keeping import Kept
 from sparseopt.choosing.offers import is_read, read
 from sparseopt.choosing.planning import build, option_names
 from sparseopt.choosing.preference import effective
@@ -153,8 +154,10 @@ def _gate(finding: Finding, item: _Ready) -> Finding:
 def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skipped:
     """Run one analyzer; a fault of it becomes a finding after those that it made before."""
     findings: list[Finding] = []
+    kept = Kept(subject)
     try:
         verdict = item.analyzer.accepts(subject)
+        _require_unchanged(kept)
         if isinstance(verdict, Refused):
             return Skipped(item.name, verdict.reason)
         if not isinstance(verdict, Accepted):
@@ -166,10 +169,19 @@ def _run(item: _Ready, subject: Any, context: Context) -> list[Finding] | Skippe
             kind = type(found).__name__
             raise TypeError(f"analyze yields findings, or returns a list of them, not a {kind}")
         for finding in found:
+            _require_unchanged(kept)
             findings.append(_gate(finding, item))
+        _require_unchanged(kept)
     except (Exception, SystemExit) as error:
+        kept.put_back()
         findings.append(_failure(item, error, len(findings)))
     return findings
+
+
+def _require_unchanged(kept: Kept) -> None:
+    """Refuse to go on after a change of the subject, which is undone."""
+    if kept.put_back():
+        raise TypeError("it changed the subject, which has its own fields again")
 
 
 def _failure(item: _Ready, error: BaseException, before: int) -> Finding:

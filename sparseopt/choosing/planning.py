@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from sparseopt.choosing.availability import Registered
 from sparseopt.choosing.discovery import Registry, registry
+from sparseopt.choosing.keeping import Kept
 from sparseopt.choosing.preference import Preferences, effective
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_estimate
 from sparseopt.interface.errors import ProblemError, UnknownNameError
 from sparseopt.interface.plan import Candidate, Plan, in_words
 from sparseopt.interface.printing import raised, short
@@ -79,6 +80,17 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
     return Accepted(cost)
 
 
+def _asked(
+    solver: Solver[Any], problem: Problem, kept: Kept | None
+) -> tuple[Accepted | Refused, float | None]:
+    """Ask a solver for its verdict and the bytes it predicts; refuse one that changes a problem
+    that is kept."""
+    verdict, size = _ask(solver, problem), _memory(solver, problem)
+    if kept is not None and kept.put_back():
+        return Refused("it changed the problem when it was asked (a defect of the plugin)"), None
+    return verdict, size
+
+
 def _memory(solver: Solver[Any], problem: Problem) -> float | None:
     """Return the bytes that a solver predicts; None of a solver whose prediction is of no use."""
     try:
@@ -143,6 +155,7 @@ def _prepare_one(
     options: Mapping[str, Any],
     chosen: Preferences,
     max_memory: float | None,
+    kept: Kept | None,
 ) -> Prepared | _Willing:
     def refused(verdict: Refused | Unavailable) -> Prepared:
         return Prepared(Candidate(item.name, item.plugin.name, item.entry.guarantee, verdict), None)
@@ -163,10 +176,9 @@ def _prepare_one(
             own = ", ".join(option_names(item.cls)) or "none"
             return refused(Refused(f"it has no option {name!r}; its options: {own}"))
     solver = build(item.cls, options) if options else item.plain
-    verdict = _ask(solver, problem)
+    verdict, size = _asked(solver, problem, None if item.plugin.first_party else kept)
     if isinstance(verdict, Refused):
         return refused(verdict)
-    size = _memory(solver, problem)
     large = _too_much(size, max_memory)
     if large is not None:
         return refused(large)
@@ -230,7 +242,7 @@ def _prepare_instance(
             raise UnknownNameError("option", name, option_names(type(solver)))
     if options:
         solver = dataclasses.replace(solver, **options)  # type: ignore[type-var]
-    verdict, size = _ask(solver, problem), _memory(solver, problem)
+    verdict, size = _asked(solver, problem, Kept(problem))
     if isinstance(verdict, Accepted):
         verdict = _too_much(size, max_memory) or verdict
     candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict, memory=size)
@@ -246,7 +258,7 @@ def prepare(
     max_memory: float | None = None,
 ) -> list[Prepared]:
     """Return the candidates for `problem` with their solver instances, in running order."""
-    if max_memory is not None and not as_figure(max_memory, "max_memory") > 0:
+    if max_memory is not None and not as_estimate(max_memory, "max_memory") > 0:
         raise ProblemError(
             f"max_memory must be a positive number of bytes, got {short(max_memory)}"
         )
@@ -272,8 +284,9 @@ def prepare(
     if options:
         _check_options(found, options)
     structure = problem.structure()
+    kept = None if all(item.plugin.first_party for item in found) else Kept(problem)
     return _order(
-        _prepare_one(item, problem, structure, options, chosen, max_memory) for item in found
+        _prepare_one(item, problem, structure, options, chosen, max_memory, kept) for item in found
     )
 
 

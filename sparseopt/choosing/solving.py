@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable
 from typing import Any, cast
 
+from sparseopt.choosing.keeping import Kept
 from sparseopt.choosing.planning import Prepared, prepare
 from sparseopt.interface.certificate import Certificate
 from sparseopt.interface.context import Context, Progress
@@ -20,7 +21,6 @@ from sparseopt.interface.solution import Solution, Status, described_accuracy
 from sparseopt.interface.solver import Solver
 from sparseopt.interface.verdict import Refused, Unavailable
 from sparseopt.judging.check import check_certificate, remember
-from sparseopt.judging.serialization import same_content
 
 _log = logging.getLogger(__name__)
 
@@ -66,16 +66,18 @@ def _attempt(
 ) -> Attempt:
     """Run one candidate; `asked` is the tolerance, whatever a solver makes of the context."""
     assert item.solver is not None
-    held = _fields(problem)
+    kept, result, failed = Kept(problem), None, None
     try:
         result = item.solver.solve(problem, context)
     except Inconclusive as stop:
-        return Attempt(f"inconclusive: {stop.reason}")
+        failed = Attempt(f"inconclusive: {stop.reason}")
     except (Exception, SystemExit) as error:
         _log.debug("%s raised", item.candidate.name, exc_info=True)
-        return Attempt(f"raised {raised(error)}", broken=True, error=error)
-    if _put_back(problem, held):
+        failed = Attempt(f"raised {raised(error)}", broken=True, error=error)
+    if kept.put_back():
         return Attempt("changed the problem", broken=True)
+    if failed is not None:
+        return failed
     if not (isinstance(result, tuple) and len(result) == 2):
         found = printable(repr(result))
         return Attempt(f"returned {found} instead of (answer, certificate)", broken=True)
@@ -95,23 +97,6 @@ def _attempt(
         return Attempt(f"its certificate was refused: {verdict.details[-1]}", broken=True)
     remember(certificate, verdict)
     return _graded(answer, certificate, problem, asked)
-
-
-def _fields(problem: Any) -> dict[str, Any]:
-    """Return what a problem holds, without what it remembers."""
-    names = dataclasses.fields(problem) if dataclasses.is_dataclass(problem) else ()
-    return {field.name: getattr(problem, field.name) for field in names}
-
-
-def _put_back(problem: Problem, held: dict[str, Any]) -> bool:
-    """Give a problem its own fields again, and return whether others had been put there.
-
-    One that goes through its constructor anew, as when a solver asks the judge, holds the same.
-    """
-    now = {name: value for name, value in _fields(problem).items() if value is not held[name]}
-    for name in now:
-        object.__setattr__(problem, name, held[name])
-    return not all(same_content(now[name], held[name]) for name in now)
 
 
 def _graded(
@@ -201,8 +186,10 @@ def solve(
     ('not_closed', True)
     """
     start = time.perf_counter()
-    asked = getattr(problem, "default_tolerance", None) if tolerance is None else tolerance
-    context = Context(seed=seed, time_limit=time_limit, progress=progress, tolerance=asked)
+    if tolerance is None:
+        tolerance = getattr(problem, "default_tolerance", None)
+    context = Context(seed=seed, time_limit=time_limit, progress=progress, tolerance=tolerance)
+    asked = context.tolerance
     prepared = prepare(problem, solver, options, block, prefer, max_memory)
     if solver is not None and prepared[0].solver is None:
         _raise_refused(problem, prepared)

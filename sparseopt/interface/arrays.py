@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import cmath
-import contextlib
 import math
 import os
 import sys
@@ -89,7 +88,7 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
         raise ProblemError(f"{name} is {short(str(value))}, no array; load a file first")
     _require_unmasked(value, name)  # first: NumPy warns of some masks, and raises at others
     try:
-        array = np.asarray(value)
+        array = np.asarray(unmasked(np.asanyarray(value), name))
     except ValueError as error:
         raise no_array(name, error) from error
     made = array.dtype.kind in "fc" and not hasattr(value, "dtype")  # else it is of one
@@ -107,7 +106,7 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
 
 def as_indices(value: Any, name: str) -> np.ndarray:
     """Return `as_array` of places; refuse truth values among numbers, which would be 0 and 1."""
-    if isinstance(value, list | tuple) and 0 < sum(map(_is_truth, value)) < len(value):
+    if isinstance(value, Sequence) and 0 < sum(map(_is_truth, value)) < len(value):
         raise ProblemError(f"{name} holds truth values among numbers; give numbers only")
     return as_array(value, name)
 
@@ -132,9 +131,14 @@ def _require_unmasked(value: Any, name: str) -> None:
     """Refuse masks, also of arrays within lists."""
     if isinstance(value, np.ma.MaskedArray):
         _refuse_mask(name)
-    for item in value if isinstance(value, list | tuple) else ():
-        if isinstance(item, list | tuple | np.ma.MaskedArray):
+    for item in value if _is_list(value) else ():
+        if _is_list(item) or isinstance(item, np.ma.MaskedArray):
             _require_unmasked(item, name)
+
+
+def _is_list(value: Any) -> bool:
+    """Whether it is a list or a tuple, or acts as one: texts hold texts without end."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
 
 
 def unmasked(value: Any, name: str) -> Any:
@@ -198,12 +202,23 @@ def require_sound_indices(
 
 def as_figure(value: Any, name: str) -> float:
     """Return a stated number as a float; refuse what float64 does not hold, and all else."""
+    exact = int(value) if isinstance(value, np.integer) else value  # NumPy compares in float64
+    number = as_estimate(exact, name)
+    if number == exact or number != number:
+        return number
+    raise ProblemError(f"{name} is {short(value)}, which float64 does not hold; round it first")
+
+
+def as_estimate(value: Any, name: str) -> float:
+    """Return a number as a float, rounded: of predicted seconds and bytes nothing depends on it."""
     if isinstance(value, bool) or not isinstance(value, NUMBERS):
         raise ProblemError(f"{name} must be a number, got {short(value)}")
-    with contextlib.suppress(OverflowError):
-        if (number := float(value)) == value or number != number:
-            return number
-    raise ProblemError(f"{name} is {short(value)}, which float64 does not hold; round it first")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ProblemError(
+            f"{name} is {short(value)}, which float64 does not hold; round it first"
+        ) from error
 
 
 def as_count(value: Any, name: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sparseopt.interface.arrays import NUMBERS
+from sparseopt.interface.arrays import NUMBERS, as_figure
 from sparseopt.interface.errors import ProblemError, TimeLimitReached
 from sparseopt.interface.printing import short
 
@@ -75,6 +75,8 @@ class Context:
         asked = self.tolerance
         if asked is not None and not (_is_number(asked) and 0 <= asked < float("inf")):
             raise ProblemError(f"tolerance must be a finite number, at least 0, got {short(asked)}")
+        if asked is not None:
+            object.__setattr__(self, "tolerance", as_figure(asked, "tolerance"))
 
     def rng(self) -> np.random.Generator:
         """Return a fresh NumPy generator; two calls give the same stream."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_estimate
 from sparseopt.interface.errors import ProblemError, SparseoptError
 from sparseopt.interface.json_type import json_type, require_kinds
 from sparseopt.interface.printing import printable
@@ -79,7 +79,7 @@ class Candidate:
         }
         require_kinds("a candidate", given, kinds)
         memory = given.get("memory")
-        memory = None if memory is None else as_figure(memory, "memory of a candidate")
+        memory = None if memory is None else as_estimate(memory, "memory of a candidate")
         return cls(**{**given, "left_out": given.get("left_out") or "", "memory": memory})
 
     def __str__(self) -> str:

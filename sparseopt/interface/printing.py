@@ -97,7 +97,10 @@ def short(value: object) -> str:
         shape = None
     if isinstance(shape, tuple) and shape and not isinstance(value, type):
         return f"a {type(value).__name__} of shape {tuple(shape)}"
-    return _SHORT.repr(value)
+    try:
+        return _SHORT.repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a long number"
 
 
 def raised(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_estimate
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
 
@@ -49,7 +49,7 @@ class Accepted:
     cost: float = 0.0
 
     def __post_init__(self) -> None:
-        as_figure(self.cost, "Accepted.cost")
+        as_estimate(self.cost, "Accepted.cost")
 
     def __str__(self) -> str:
         return f"accepted (predicted {self.cost:.2g} s)"
@@ -97,7 +97,7 @@ class Outranked:
     def __post_init__(self) -> None:
         _require_reason(self.by, "Outranked.by")
         _require_reason(self.why, "Outranked.why")
-        as_figure(self.cost, "Outranked.cost")
+        as_estimate(self.cost, "Outranked.cost")
 
     def __str__(self) -> str:
         return f"outranked by {self.by}: {self.why} (predicted {self.cost:.2g} s)"

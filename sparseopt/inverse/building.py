@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.duality import ROUGH, DualityGap, Look, Primal
 from sparseopt.inverse.kinds import NuclearGap, VariationGap, gap_of
@@ -379,8 +380,9 @@ def _as_coefficients(problem: SparseRegression, x: np.ndarray) -> np.ndarray:
     if x.dtype.kind == "c" and not problem.is_complex:
         raise ProblemError("x is complex, but design and target are real")
     x = x.astype(np.complex128 if problem.is_complex else np.float64)
-    if x.shape != problem.shape[1:] or not np.isfinite(x).all():
-        raise ProblemError(f"x must be {problem.shape[1]} finite numbers, got shape {x.shape}")
+    if x.shape != problem.shape[1:]:
+        raise ProblemError(f"x must be {problem.shape[1]} numbers, got shape {x.shape}")
+    require_finite(x, "x")
     return np.maximum(x, 0.0) if problem.penalty.positive else x
 
 

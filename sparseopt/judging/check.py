@@ -15,6 +15,7 @@ from sparseopt.interface.certificate import (
     Steps,
 )
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import raised
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.serialization import same_content
 from sparseopt.judging.settling import settle
@@ -60,7 +61,7 @@ def check_certificate(
     except ProblemError as error:
         return Check("refused", claim, (*steps.lines, f"FAILED: {error}"))
     except (Exception, SystemExit) as error:
-        steps.lines.append(f"FAILED: the check itself broke: {type(error).__name__}: {error}")
+        steps.lines.append(f"FAILED: the check itself broke: {raised(error)}")
         return Check("refused", claim, tuple(steps.lines))
     if steps.relied_on:
         believed = " and ".join(steps.relied_on)

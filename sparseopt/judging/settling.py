@@ -56,7 +56,9 @@ def _walk(value: Any, again: bool, lenient: bool, met: dict[int, Any]) -> None:
     """
     met[id(value)] = value
     kind: Any = type(value)
-    held = _lister(kind) if id(type(kind)) in _USUAL or _is_tensor(kind) else None
+    if lenient and id(kind) in _NUMPY_SCALARS:
+        return
+    held = _lister(kind) if _is_usual(kind) else _lister.__wrapped__(kind)
     if not lenient and (held is None or not (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
         raise ProblemError(
             f"a {kind.__name__} may answer otherwise than plain numbers and arrays; give what the "
@@ -84,9 +86,11 @@ def _in_lowest_terms(value: Any) -> tuple[()]:
     return ()
 
 
+_bases: Any = type.__dict__["__mro__"].__get__
+"""Returns what a class derives from, whatever it says itself."""
 _USUAL = id(type), id(ABCMeta)
-"""Of classes of other classes, == and hash may be anything."""
-_SCALARS = np.bool_, np.float64, np.complex128
+"""Of classes of other classes, ==, hash and attributes may be anything."""
+_SCALARS = np.bool_, np.float64, np.complex128, np.str_
 _PLAIN = frozenset((bool, int, float, complex, str, type(None), *_SCALARS))
 """Of what holds nothing; not NumPy's other numbers, which wrap around or round what they meet."""
 _SPARSE = frozenset(("data", "indices", "indptr", "_shape", "maxprint"))
@@ -102,7 +106,10 @@ _HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
     scipy.sparse.csc_array: partial(_fields, _SPARSE),
 }
 """What an object of a class holds."""
-_BASIC = int, float, complex, str, np.generic, scipy.sparse.sparray, scipy.sparse.spmatrix, *_HELD
+_BASES = int, float, complex, str, np.generic, scipy.sparse.sparray, scipy.sparse.spmatrix
+_BASIC = frozenset(map(id, (*_BASES, *_HELD)))
+"""Identities of classes from which nothing may derive; then those of NumPy's own scalars."""
+_NUMPY_SCALARS = frozenset(map(id, np.sctypeDict.values()))
 
 
 @lru_cache(maxsize=512)
@@ -112,31 +119,46 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
     Raises
     ------
     ProblemError
-        For derived classes of numbers, texts, arrays, containers and records of the core, but of
-        problems and certificates, and for imitations of tensors.
+        For derived classes of numbers, texts, arrays, tensors, containers and records of the core,
+        but of problems and certificates, and for imitations of tensors.
     """
-    if kind in _HELD or _is_tensor(kind):
-        return _HELD.get(kind, partial(_fields, frozenset()))
-    if issubclass(kind, _BASIC) or _imitates(kind):
+    if _is_tensor(kind):
+        return partial(_fields, frozenset())
+    usual = _is_usual(kind)
+    if usual and kind in _HELD:
+        return _HELD[kind]
+    if _imitates(kind):
         raise ProblemError(
-            f"a {kind.__name__} may answer otherwise than what it derives from; give that itself"
+            f"a {type.__dict__['__name__'].__get__(kind)} may answer otherwise than what it "
+            "derives from; give that itself"
         )
-    if not dataclasses.is_dataclass(kind):
+    if not usual or not dataclasses.is_dataclass(kind):
         return None
     return partial(_fields, frozenset(field.name for field in dataclasses.fields(kind)))
 
 
 def _imitates(kind: Any) -> bool:
+    _, *bases = _bases(kind)
+    if any(id(base) in _BASIC or _is_tensor(base) for base in (kind, *bases)):
+        return True
     if hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__"):
         return True
-    free = _is_core(kind) or issubclass(kind, Problem | Certificate)
-    bases = () if free else kind.__mro__[1:]
+    if _is_core(kind) or any(base is Problem or base is Certificate for base in bases):
+        return False
     return any(_is_core(base) and dataclasses.is_dataclass(base) for base in bases)
 
 
-@lru_cache(maxsize=512)
+def _is_usual(kind: Any) -> bool:
+    return id(type(kind)) in _USUAL
+
+
 def _is_core(kind: Any) -> bool:
     """Whether a class is one of the core, where it is found by its name."""
+    return _is_usual(kind) and _is_found(kind)
+
+
+@lru_cache(maxsize=512)
+def _is_found(kind: Any) -> bool:
     home = kind.__module__
     return home.startswith(_CORE) and attrgetter(kind.__qualname__)(sys.modules[home]) is kind
 

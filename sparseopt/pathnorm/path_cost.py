@@ -115,7 +115,7 @@ class PathCostCertificate(Certificate):
         steps.require(shares.keys() == names.keys(), f"there are shares for {list(names)[:4]} ...")
         tolerance = self.answer.tolerance
         steps.require(
-            type(self.answer) is PathCosts and 0 < tolerance <= COARSEST,
+            0 < tolerance <= COARSEST,
             f"the relative error stated is at most {COARSEST:g}",
             f"{tolerance!r}",
         )

@@ -153,7 +153,7 @@ class PathDistanceCertificate(Certificate):
     def check(self, steps: Steps) -> None:
         """Decide the signs again, and compute the distance again by the method named."""
         problem, answer = self.problem, self.answer
-        same = type(answer) is PathDistanceValue and answer.same_signs == problem.same_signs
+        same = answer.same_signs == problem.same_signs
         steps.require(same, "the statement about signs is right")
         if answer.outputs is not None:
             found = differences.difference(problem.network, problem.other, apart=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparseopt.interface.arrays import require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import UNIT
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
@@ -24,8 +25,9 @@ def fitting(judge: CoerciveBounds, point: np.ndarray) -> np.ndarray | None:
     """
     shape, exponent = judge.target.shape, 2 * judge.half
     point = np.asarray(point)
-    if point.shape != shape or not np.isfinite(point).all():
-        raise ProblemError(f"a dual point must be {shape} finite numbers, got {point.shape}")
+    if point.shape != shape:
+        raise ProblemError(f"a dual point must have shape {shape}, got {point.shape}")
+    require_finite(point, "the dual point")
     found = np.zeros(shape, np.complex128 if point.dtype.kind == "c" else np.float64)
     for part in judge.parts:
         if len(part.groups) > 1:

@@ -18,6 +18,7 @@ from forged_bounds import bounds, forged_bounds, sharp_bounds
 from forged_costs import costs, forged_costs, honest_costs
 from forged_distances import at_the_border, distances, forged_distances
 from forged_norms import forged_norms
+from laws import law
 from path_networks import (
     INF,
     Named,
@@ -40,7 +41,7 @@ from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import chain
 from sparseopt.networks.operator import Relu, Reshape
 from sparseopt.networks.window import AxisMap, Resample
-from sparseopt.pathnorm import differences, plain
+from sparseopt.pathnorm import differences, path_norm, plain
 from sparseopt.pathnorm.powers import Powers
 
 
@@ -201,6 +202,12 @@ def at_the_very_end() -> Any:
     return of(problem, 1.0 + allowed, [0.0], tolerance=tolerance, log10=0.0)
 
 
+def _is_refused(zero: Powers) -> bool:
+    """Whether neither the logarithm nor the value of a zero is accepted."""
+    beyond = path_norm._beyond(np.array([-math.inf]), zero, 1e-9) == math.inf
+    return beyond and not path_norm._is_value(0.0, zero, 1e-9)
+
+
 def honest_at_the_ends_of_float64() -> Iterator[Named]:
     """Yield certificates for which float64 alone does not suffice."""
     for q in (0.5, 1, 3, INF):
@@ -214,6 +221,7 @@ def honest_at_the_ends_of_float64() -> Iterator[Named]:
         yield f"cost-of-depth-120-{scale:g}", costs
     beyond = chain((1,), *(Dense(np.array([[1e200]])) for _ in range(3)))
     yield "norm-beyond-float64", solved(so.PathNorm(beyond), "one_pass")
+    yield "zero-that-nobody-has-bounded", law(lambda: _is_refused(Powers.of(np.zeros(1))))
     dead = chain((2,), Dense(np.zeros((3, 2))), Relu(), Dense(np.zeros((1, 3)), np.zeros(1)))
     for q in (0, 0.5, 1, INF):
         yield f"norm-of-a-dead-network-{q}", solved(so.PathNorm(dead, q), "one_pass")
