@@ -16,16 +16,17 @@ import base64
 import json
 import logging
 import math
+import operator
 import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
-from itertools import combinations, pairwise
+from functools import partial, reduce
+from itertools import combinations, pairwise, product as all_pairs
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 log = logging.getLogger("check_closedness_proof")  # one line per step
 
@@ -57,6 +58,10 @@ class Array:
     values: Sequence[Any]
 
 
+class Sparse(Array):
+    """A sparse matrix, R8, with its zeros; as a complex one if no support may be like it."""
+
+
 @dataclass(frozen=True)
 class Typed:
     """An object with a ``$type``; equal if its fields are."""
@@ -68,72 +73,14 @@ class Typed:
         return self.fields[name]
 
 
-Kept = TypeVar("Kept", Array, Typed)
-VALUES = {
-    "ClosednessVerdict": ("closed", "not_closed", "unknown"),
-    "TrainingVerdict": ("attained", "may_not_be_attained", "unknown"),
-}
-DTYPES = "b1 i1 u1 i2 i4 i8 u2 u4 u8 f2 f4 f8 c8 c16"
-CODES = dict(zip(DTYPES.split(), "?bBhiqHIQefdfd", strict=True))
-CURVE = "problem answer rows columns left right limit reductions"
-FIELDS = {
-    "Closedness": "supports field",
-    "ClosednessVerdict": "value reason",
-    "SparseTraining": "supports hidden_biases output_biases",
-    "TrainingVerdict": "value condition",
-    "NearestClosedSupport": "supports allow field costs keep_lines",
-    "ClosedSupport": "supports changes lower_bound cost",
-    "SingleFactorCertificate": "problem answer",
-    "ComparableCertificate": "problem answer",
-    "KroneckerChainCertificate": "problem answer patterns",
-    "ReducedClosedCertificate": "problem answer proof",
-    "NotClosedCertificate": f"{CURVE} exclusion",
-    "ExternalExclusionCertificate": f"{CURVE} engine",
-    "ShortenedChainCertificate": "problem answer steps short",
-    "ChainLimitCertificate": "problem answer rows columns factors limit cut exclusion",
-    "SubChainCertificate": "problem answer first last rows columns part",
-    "PeeledChainCertificate": "problem answer side rest",
-    "TrainingCertificate": "problem answer closedness",
-    "OppositeTargetsCertificate": "problem answer weights inputs targets opposite",
-    "RepeatedPatternCertificate": "problem answer weights inputs targets closedness",
-    "ClosedSupportCertificate": "problem answer closedness windows cores",
-    "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
-    "Plan": "problem candidates",
-    "Candidate": "name plugin guarantee verdict outcome left_out memory",
-    "Accepted": "cost",
-    "Refused": "reason",
-    "Unavailable": "reason remedy",
-    "Outranked": "by why cost",
-}
-LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
-    "SparseTraining": {"hidden_biases": False, "output_biases": False},
-    "NearestClosedSupport": {"costs": None, "keep_lines": False},
-    "ClosedSupport": {"cost": None},
-    "ClosedSupportCertificate": {"cores": ()},
-    "Candidate": {"left_out": "", "memory": None},
-    "Solution": {"tolerance": None, "accuracy": None},
-}
-VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
-TWO_FACTORS = ["ComparableCertificate", "ReducedClosedCertificate", "NotClosedCertificate"]
-LISTED = {  # T1
-    "Closedness": {
-        *TWO_FACTORS,
-        "SingleFactorCertificate",
-        "KroneckerChainCertificate",
-        "ExternalExclusionCertificate",
-        "ShortenedChainCertificate",
-        "ChainLimitCertificate",
-        "SubChainCertificate",
-        "PeeledChainCertificate",
-    },
-    "SparseTraining": {
-        "TrainingCertificate",
-        "OppositeTargetsCertificate",
-        "RepeatedPatternCertificate",
-    },
-    "NearestClosedSupport": {"ClosedSupportCertificate"},
-}
-CERTIFICATES = set[str]().union(*LISTED.values())
+def is_typed(value: Any, kinds: Iterable[str]) -> bool:
+    """Whether a value is an object of one of these types."""
+    return isinstance(value, Typed) and value.kind in kinds
+
+
+NAMES = ["i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
+WIDE = {o + name: o + code for o in "<>" for name, code in zip(NAMES, "hiqHIQefdfd", strict=True)}
+CODES = {"|b1": "?", "|i1": "b", "|u1": "B", **WIDE}
 
 
 def number(text: str) -> int | float:
@@ -165,86 +112,81 @@ def fraction(text: Any) -> Fraction:
     return Fraction(over, under)
 
 
-def double(value: Any, why: str) -> float:
+def double(value: Any) -> float:
     """Return a float that is given as a number or a text."""
-    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), why)
+    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), "2: no float")
     try:
         return float(value)
     except OverflowError:
-        raise Refused(f"{why}: beyond the range of a double") from None
+        raise Refused("2: beyond the range of a double") from None
 
 
-def rounded(dtype: str, value: Any) -> Any:
-    """Return a number as an array of this dtype holds it: floats rounded, sums wrapped around."""
-    code = CODES[dtype[1:]]
-    if code in "efd":
-        try:
-            return struct.unpack(code, struct.pack(code, value))[0]
-        except OverflowError:
-            return math.copysign(math.inf, value)
-    if code == "?":
-        return bool(value)
-    bits = 8 * struct.calcsize(f"<{code}")
-    value %= 1 << bits
-    return value - (1 << bits) if code.islower() and value >> (bits - 1) else value
+def two_doubles(body: Any) -> complex:
+    """Return a complex number."""
+    need(isinstance(body, list) and len(body) == 2, "2: no complex number")
+    return complex(*map(double, body))
 
 
 def array_item(dtype: str, value: Any) -> Any:
-    """Return one of the ``values`` of an array."""
+    """Return one of the ``values`` of an array, rounded to its dtype."""
     if dtype == "object":
         if isinstance(value, dict) and set(value) == {"$fraction"}:
             return fraction(value["$fraction"])
         need(type(value) is int, "R7: objects are integers or fractions")
-    elif dtype == "|b1":
-        need(isinstance(value, bool), "R7: neither true nor false")
-    elif dtype[1] in "fc":
-        return rounded(dtype, double(value, "R7: no float"))
+        return value
+    code = CODES[dtype]
+    if code[-1] in "efd":
+        value = double(value)
     else:
-        fits = type(value) is int and rounded(dtype, value) == value
-        need(fits, "R7: no integer of the dtype")
-    return value
+        need(type(value) is (bool if code == "?" else int), "R7: no boolean or integer")
+    try:
+        return struct.unpack(code, struct.pack(code, value))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    except struct.error:
+        raise Refused("R7: no integer of the dtype") from None
+
+
+def sizes(shape: Any) -> tuple[int, ...]:
+    """Return a shape, R7 and R8."""
+    need(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
+    need(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
+    return tuple(shape)
 
 
 def array(body: Any) -> Array:
     """Return an array, R7."""
     need(isinstance(body, dict) and {"dtype", "shape"} <= set(body), "R7: no array")
-    dtype, shape = body["dtype"], body["shape"]
-    need(isinstance(dtype, str), "R7: dtype")
-    small = dtype in ("|b1", "|i1", "|u1")
-    wide = dtype[:1] in ("<", ">") and dtype[1:] in CODES and dtype[2:] != "1"
-    need(dtype == "object" or small or wide, "R7: dtype")
-    need(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
-    need(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
+    dtype, shape = body["dtype"], sizes(body["shape"])
+    need(isinstance(dtype, str) and dtype in {*CODES, "object"}, "R7: dtype")
     need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
     count = math.prod(shape) * (2 if dtype[1] == "c" else 1)
     if dtype != "object" and "base64" in body:
-        text, code = body["base64"], CODES[dtype[1:]]
+        text, order, code = body["base64"], CODES[dtype][:-1] or "<", CODES[dtype][-1]
         quads = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
         need(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
         raw = base64.b64decode(text)
         need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
         need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is not a boolean")
-        order = ">" if dtype[0] == ">" else "<"
-        return Array(dtype, tuple(shape), struct.unpack(f"{order}{count}{code}", raw))
+        return Array(dtype, shape, struct.unpack(f"{order}{count}{code}", raw))
     values = body.get("values")
     need(isinstance(values, list) and len(values) == count, "R7: number of values")
-    return Array(dtype, tuple(shape), [array_item(dtype, v) for v in values or ()])
+    return Array(dtype, shape, [array_item(dtype, v) for v in values or ()])
 
 
-def sparse(body: Any) -> Array:
-    """Return a sparse matrix, R8, as an array; as a complex one if no support may be like it."""
-    names = {"format", "shape", "data", "indices", "indptr"}
-    need(isinstance(body, dict) and names == set(body), "R8: no sparse matrix")
-    shape, parts = body["shape"], [body[name] for name in ("data", "indices", "indptr")]
-    need(body["format"] in ("csr", "csc"), "R8: format")
-    need(isinstance(shape, list) and len(shape) == 2, "R8: shape")
-    need(all(type(size) is int and size >= 0 for size in shape), "R8: shape")
+def sparse(body: Any) -> Sparse:
+    """Return a sparse matrix, R8."""
+    names = ["format", "shape", "data", "indices", "indptr"]
+    need(isinstance(body, dict) and set(names) == set(body), "R8: no sparse matrix")
+    kind, shape, *parts = (body[name] for name in names)
+    shape = sizes(shape)
+    need(kind in ("csr", "csc") and len(shape) == 2, "R8: format or shape")
     need(all(isinstance(part, dict) and set(part) == {"$array"} for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
     need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
     need(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
-    lines, width = shape if body["format"] == "csr" else shape[::-1]
-    at = indptr.values
+    lines, width = shape if kind == "csr" else shape[::-1]
+    at, size = indptr.values, math.prod(shape)
     need(width <= 2**27, "R8: too wide")
     need(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
     need(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
@@ -252,15 +194,22 @@ def sparse(body: Any) -> Array:
     need(all(0 <= i < width for i in indices.values), "R8: an index out of range")
     spans = [indices.values[a:b] for a, b in pairwise(at)]
     need(all(i < j for span in spans for i, j in pairwise(span)), "R8: indices that do not ascend")
-    if data.dtype == "object" or data.dtype[1:] == "f2" or math.prod(shape) > 2**27:
-        return Array("<c8", tuple(shape), ())
-    values = [0] * (0 if data.dtype[1] == "c" else math.prod(shape))
-    for line in range(lines if values else 0):
-        for e in range(at[line], at[line + 1]):
-            i, j = (line, indices.values[e])[:: 1 if body["format"] == "csr" else -1]
-            spot = i * shape[1] + j
-            values[spot] = data.values[e]
-    return Array(data.dtype, tuple(shape), values)
+    if data.dtype == "object" or data.dtype[1:] == "f2" or data.dtype[1] == "c" or size > 2**27:
+        return Sparse("<c8", shape, ())
+    values = [0] * size
+    places = [(line, i) for line, span in enumerate(spans) for i in span]
+    for (line, i), value in zip(places, data.values, strict=True):
+        values[line * width + i if kind == "csr" else i * lines + line] = value
+    return Sparse(data.dtype, shape, values)
+
+
+SCALARS: dict[str, Callable[[Any], Any]] = {
+    "$array": array,
+    "$sparse": sparse,
+    "$fraction": fraction,
+    "$float": double,
+    "$complex": two_doubles,
+}
 
 
 class Reader:
@@ -273,53 +222,47 @@ class Reader:
         """Return the value that stands at a path."""
         need(level <= 150, "R5: nested too deeply")
         if isinstance(value, list):
-            return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(value)]
+            return self.members(value, path, level)
         if not isinstance(value, dict):
             return value
-        if "$type" in value:
-            return self.typed(value, path, level)
         if not any(key.startswith("$") for key in value):
             return {key: self.read(v, f"{path}/{key}", level + 1) for key, v in value.items()}
-        need(len(value) == 1, "2: a key with $ beside others")
-        ((mark, body),) = value.items()
+        need(len(value) == 1 or "$type" in value, "2: a key with $ beside others")
+        mark, body = next(iter(value.items()))
+        if "$type" in value:
+            found = self.known[path] = self.typed(value, path, level)
+            return found
         if mark == "$tuple":
-            need(isinstance(body, list), "2: no tuple")
-            steps = enumerate(body)
-            return tuple(self.read(v, f"{path}/$tuple/{i}", level + 1) for i, v in steps)
+            return tuple(self.members(body, f"{path}/$tuple", level))
         if mark == "$map":
             need(isinstance(body, list), "2: no map")
             return self.map(self.read(body, f"{path}/$map", level + 1))
-        if mark in ("$array", "$sparse"):
-            return self.keep(path, array(body) if mark == "$array" else sparse(body))
-        return self.scalar(mark, body)
+        if mark == "$ref":
+            need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
+            return self.known[body]
+        need(mark in SCALARS, f"2: unknown key {mark!r}")
+        found = SCALARS[mark](body)
+        if isinstance(found, Array):
+            self.known[path] = found
+        return found
 
-    def scalar(self, mark: str, body: Any) -> Any:
-        """Return what is written as an object without parts."""
-        if mark == "$fraction":
-            return fraction(body)
-        if mark == "$float":
-            return double(body, "2: no float")
-        if mark == "$complex":
-            need(isinstance(body, list) and len(body) == 2, "2: no complex number")
-            return complex(*(double(part, "2: no complex number") for part in body))
-        need(mark == "$ref", f"2: unknown key {mark!r}")
-        need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
-        return self.known[body]
+    def members(self, body: Any, path: str, level: int) -> list[Any]:
+        """Return the members of a list or a tuple."""
+        need(isinstance(body, list), "2: no tuple")
+        return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(body)]
 
-    @staticmethod
-    def map(body: Any) -> dict[Any, Any]:
+    def map(self, body: list[Any]) -> dict[Any, Any]:
         """Return a map."""
         found: dict[Any, Any] = {}
+        scalars = (int, float, complex, Fraction, str, tuple, type(None))
         for pair in body:
             need(isinstance(pair, list) and len(pair) == 2, "2: no pair of a map")
-            key = pair[0]
-            scalars = (int, float, complex, Fraction, str, tuple)
-            need(key is None or isinstance(key, scalars), "2: no key of a map")
+            need(isinstance(pair[0], scalars), "2: no key of a map")
             try:
-                need(key not in found, "2: a key of a map twice")
-                found[key] = pair[1]
+                need(pair[0] not in found, "2: a key of a map twice")
             except TypeError:
                 raise Refused("2: no key of a map") from None
+            found[pair[0]] = pair[1]
         return found
 
     def typed(self, value: dict[str, Any], path: str, level: int) -> Typed:
@@ -327,157 +270,16 @@ class Reader:
         name = value["$type"]
         need(isinstance(name, str) and name.startswith("sparseopt:"), "R10: unknown type")
         kind = name.removeprefix("sparseopt:")
-        if kind == "Guarantee":
-            names = ("EXACT", "CERTIFIED", "HEURISTIC")
-            need(value.get("name") in names, "4: no guarantee")
-            return self.keep(path, Typed(kind, {"name": value["name"]}))
-        need(kind in FIELDS, f"R10: unknown type {name!r}")
-        wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
-        need(wanted - set(LATER.get(kind, ())) <= given, f"R10: a field of {kind} is missing")
-        need(given <= wanted, f"R10: a field that {kind} does not have")
-        fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
-        construct(kind, fields)
-        return self.keep(path, Typed(kind, fields))
-
-    def keep(self, path: str, value: Kept) -> Kept:
-        """Note what stands at a path."""
-        self.known[path] = value
-        return value
-
-
-# Section 3, and what constructors check
-
-
-Matrix = tuple[tuple[int, ...], ...]
-
-
-def bit(value: Any) -> int:
-    """Return an entry of a support, P2."""
-    plain = isinstance(value, (bool, int, float, Fraction))
-    need(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
-    return int(value)
-
-
-def matrix(value: Any) -> Matrix:
-    """Return one support, P1 and P2."""
-    rows: Any = value
-    if isinstance(value, Array):
-        need(len(value.shape) == 2, "P1: not two-dimensional")
-        need(value.dtype[1] != "c", "P2: complex")
-        h, w = value.shape
-        rows = [value.values[i * w : i * w + w] for i in range(h)]
-    need(isinstance(rows, (list, tuple)) and rows, "P1: no matrix")
-    need(all(isinstance(row, (list, tuple)) and row for row in rows), "P1: no rows")
-    need(len(set(map(len, rows))) == 1, "P1: not rectangular")
-    return tuple(tuple(map(bit, row)) for row in rows)
-
-
-def supports(value: Any) -> tuple[Matrix, ...]:
-    """Return supports, P1 to P3."""
-    if isinstance(value, Array):
-        need(len(value.shape) == 3, "3: an array of supports has three dimensions")
-        shape, size = value.shape[1:], math.prod(value.shape[1:])
-        starts = range(0, value.shape[0] * size, size or 1)
-        value = [Array(value.dtype, shape, value.values[at : at + size]) for at in starts]
-    need(isinstance(value, (list, tuple)) and value, "3: no supports")
-    found = tuple(map(matrix, value))
-    chain = all(len(a[0]) == len(b) for a, b in pairwise(found))
-    need(chain, "P3: columns of a support are not the rows of the next")
-    return found
-
-
-def construct(kind: str, fields: dict[str, Any]) -> None:
-    """Check the fields of a typed object, in place; supports become tuples of 0 and 1."""
-    if "supports" in fields:
-        fields["supports"] = supports(fields["supports"])
-    if kind == "SparseTraining":
-        for name in ("hidden_biases", "output_biases"):
-            need(type(fields.setdefault(name, False)) is bool, "3: biases")
-    two = kind != "NearestClosedSupport" or len(fields["supports"]) == 2
-    need(two, "3: a repair has two supports")
-    need(fields.get("field", "real") in ("real", "complex"), "3: field")
-    need(fields.get("allow", "both") in ("remove", "add", "both"), "3: allow")
-    if kind in VALUES:
-        text = fields["reason" if kind == "ClosednessVerdict" else "condition"]
-        need(fields["value"] in VALUES[kind], "3: value")
-        need(isinstance(text, str), "3: a text")
-    if kind == "ClosedSupport":
-        changes, cost = fields["changes"], fields.setdefault("cost", None)
-        need(type(changes) is int and 0 <= changes <= 2**62, "3: changes")
-        need(rational(fields["lower_bound"]) >= 0, "3: lower_bound")
-        need(cost is None or rational(cost) >= 0, "3: cost")
-    if kind == "NearestClosedSupport":
-        need(isinstance(fields.setdefault("keep_lines", False), bool), "3: keep_lines")
-        fields["costs"] = costs(fields.get("costs"), fields["supports"])
-    if kind in VERDICTS:
-        verdict(fields)
-    if kind == "Plan":
-        need(isinstance(fields["problem"], str), "4: problem of a plan")
-        found = fields["candidates"]
-        need(isinstance(found, list), "4: candidates")
-        need(all(is_typed(each, ["Candidate"]) for each in found), "4: candidates")
-    if kind == "Candidate":
-        texts = [fields[name] for name in ("name", "plugin", "outcome")]
-        texts.append(fields.get("left_out") or "")
-        need(all(isinstance(text, str) for text in texts), "4: a text of a candidate")
-        memory = fields.get("memory")
-        if memory is not None:
-            need(type(memory) in (int, float), "4: memory")
-            double(memory, "4: memory")
-        guarantee = fields["guarantee"]
-        need(guarantee is None or is_typed(guarantee, ["Guarantee"]), "4: guarantee")
-        need(is_typed(fields["verdict"], VERDICTS), "4: verdict")
-    if kind == "Solution":
-        solution(fields)
-
-
-def costs(value: Any, pair: Sequence[Matrix]) -> Any:
-    """Return what changes of entries cost, as two matrices of fractions."""
-    if value is None:
-        return None
-    need(isinstance(value, (list, tuple)) and len(value) == 2, "3: costs of two supports")
-    found = []
-    for part, own in zip(value, pair, strict=True):
-        need(isinstance(part, Array) and part.shape == (len(own), len(own[0])), "3: costs")
-        need(part.dtype != "object" and part.dtype[1] != "c", "3: dtype of costs")
-        good = all(math.isfinite(v) and 0 <= v <= 2**900 and float(v) == v for v in part.values)
-        need(good, "3: a cost that is negative, above 2^900 or no double")
-        width = part.shape[1]
-        exact = [Fraction(v) for v in part.values]
-        found.append([exact[i * width : (i + 1) * width] for i in range(part.shape[0])])
-    return found
-
-
-def verdict(fields: dict[str, Any]) -> None:
-    """Check the fields of a verdict on a candidate: costs are numbers, the others say something."""
-    for name, value in fields.items():
-        if name == "cost":
-            need(type(value) in (int, float), "4: cost")
-            double(value, "4: cost")
-        else:
-            need(isinstance(value, str) and value.strip(), f"4: {name}")
-
-
-def solution(fields: dict[str, Any]) -> None:
-    """Check the fields of a solution, S1."""
-    certificate, tolerance = fields["certificate"], fields.get("tolerance")
-    need(is_typed(fields["problem"], LISTED), "S1: problem")
-    need(certificate is None or is_typed(certificate, CERTIFICATES), "S1: certificate")
-    words = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
-    need(fields["status"] in words, "S1: status")
-    need(isinstance(fields["solver"], str), "S1: solver")
-    for name, figure in (("seconds", fields["seconds"]), ("tolerance", tolerance)):
-        if name == "seconds" or figure is not None:
-            need(type(figure) in (int, float), f"S1: {name}")
-            need(0 <= double(figure, f"S1: {name}") < math.inf, f"S1: {name}")
-    accuracy = fields.get("accuracy")
-    need(accuracy is None or type(accuracy) in (int, float), "S1: accuracy")
-    need(is_typed(fields["plan"], ["Plan"]), "S1: plan")
-
-
-def is_typed(value: Any, kinds: Iterable[str]) -> bool:
-    """Whether a value is an object of one of these types."""
-    return isinstance(value, Typed) and value.kind in kinds
+        need(kind in TYPES, f"R10: unknown type {name!r}")
+        given = {
+            f: self.read(v, f"{path}/{f}", level + 1) for f, v in value.items() if f != "$type"
+        }
+        fields = LATER.get(kind, {}) | given
+        need(set(fields) == set(TYPES[kind]), f"R10: {kind} has other fields")
+        fields = {f: form(fields[f]) for f, form in TYPES[kind].items()}
+        if fields.get("costs") is not None:
+            need(shapes(fields["costs"]) == shapes(fields["supports"]), "3: costs of other shapes")
+        return Typed(kind, fields)
 
 
 # Section 5: forms of evidence
@@ -486,27 +288,35 @@ def is_typed(value: Any, kinds: Iterable[str]) -> bool:
 Form = Callable[[Any], Any]
 
 
+def checked(form: Form, test: Callable[[Any], object], why: str) -> Form:
+    """Return the form of the values of a form that pass a test."""
+
+    def passed(value: Any) -> Any:
+        found = form(value)
+        need(test(found), why)
+        return found
+
+    return passed
+
+
+def anything(value: Any) -> Any:
+    """Return a value that is looked at elsewhere."""
+    return value
+
+
+text = checked(anything, lambda value: isinstance(value, str), "3: no text")
+
+
 def items(value: Any) -> Sequence[Any]:
     """Return the parts of a list."""
     need(isinstance(value, (list, tuple)), "5: a list is wanted")
-    return value  # type: ignore[no-any-return]
+    return tuple(value)
 
 
 def integer(low: int, high: int) -> Form:
     """Return the form of an integer in a range."""
-
-    def form(value: Any) -> int:
-        need(type(value) is int and low <= value <= high, f"5: no integer {low} .. {high}")
-        return int(value)
-
-    return form
-
-
-def indices(value: Any) -> tuple[int, ...]:
-    """Return distinct indices."""
-    found = tuple(map(index, items(value)))
-    need(len(set(found)) == len(found), "5: an index twice")
-    return found
+    why = f"5: no integer {low} .. {high}"
+    return checked(anything, lambda value: type(value) is int and low <= value <= high, why)
 
 
 def rational(value: Any) -> Fraction:
@@ -518,15 +328,15 @@ def rational(value: Any) -> Fraction:
     return found
 
 
+def parts_of(forms: Sequence[Form], parts: Sequence[Any]) -> tuple[Any, ...]:
+    """Return parts, each of its form."""
+    need(len(parts) == len(forms), "5: number of parts")
+    return tuple(form(part) for form, part in zip(forms, parts, strict=True))
+
+
 def record(*forms: Form) -> Form:
     """Return the form of a list with exactly these parts."""
-
-    def form(value: Any) -> tuple[Any, ...]:
-        parts = items(value)
-        need(len(parts) == len(forms), "5: number of parts")
-        return tuple(f(part) for f, part in zip(forms, parts, strict=True))
-
-    return form
+    return lambda value: parts_of(forms, items(value))
 
 
 def many(part: Form) -> Form:
@@ -534,72 +344,168 @@ def many(part: Form) -> Form:
     return lambda value: tuple([part(v) for v in items(value)])
 
 
+def some(form: Form) -> Form:
+    """Return the form of a list with at least one part."""
+    return checked(form, bool, "5: nothing is listed")
+
+
 def mapping(key: Form, part: Form) -> Form:
     """Return the form of a map."""
-
-    def form(value: Any) -> dict[Any, Any]:
-        need(isinstance(value, dict), "5: a map is wanted")
-        return {key(k): part(v) for k, v in value.items()}
-
-    return form
+    a_map = checked(anything, lambda value: isinstance(value, dict), "5: a map is wanted")
+    return lambda value: {key(k): part(v) for k, v in a_map(value).items()}
 
 
 def word(*words: str) -> Form:
     """Return the form of one of some texts."""
-
-    def form(value: Any) -> str:
-        need(isinstance(value, str) and value in words, "5: no such word")
-        return str(value)
-
-    return form
+    return checked(text, lambda value: value in words, f"5: none of {', '.join(words)}")
 
 
 def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
     """Return a node: the name of a rule and its parts."""
-    parts = items(value)
-    need(parts and isinstance(parts[0], str) and parts[0] in rules, "5: no such rule")
-    forms = rules[parts[0]]
-    need(len(parts) == len(forms) + 1, f"5: number of parts of {parts[0]}")
-    return (parts[0], *[f(part) for f, part in zip(forms, parts[1:], strict=True)])
+    name, *parts = some(items)(value)
+    need(isinstance(name, str) and name in rules, "5: no such rule")
+    return (name, *parts_of(rules[name], parts))
+
+
+def optional(form: Form) -> Form:
+    """Return the form of null or a value."""
+    return lambda value: None if value is None else form(value)
+
+
+def typed(*kinds: str) -> Form:
+    """Return the form of an object of one of these types."""
+    return checked(anything, lambda v: is_typed(v, kinds), f"4: no {' or '.join(kinds)}")
 
 
 index = integer(0, 2**62)
+indices = checked(many(index), lambda found: len(set(found)) == len(found), "5: an index twice")
+couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
 variable = record(word("x", "y"), index, index)
 place = record(index, index)
-matchings = many(indices)
-pairs_form = many(place)
-small_entries = many(record(index, index, integer(-1000, 1000)))
+series_form = mapping(integer(-1000, 1000), rational)
+curve = many(record(index, index, lambda p: {e: v for e, v in series_form(p).items() if v}))
+boolean = checked(anything, lambda value: type(value) is bool, "3: neither true nor false")
+words = checked(text, str.strip, "4: a blank text")
+figure = checked(anything, lambda v: type(v) in (int, float), "4: no number")
+in_range = checked(figure, lambda value: double(value) is not None, "4: no double")
+length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
+bound = checked(rational, lambda value: value >= 0, "3: below 0")
 
 
-def one_or_more(value: Any) -> tuple[int, ...]:
-    """Return distinct indices, at least one."""
-    need(found := indices(value), "5: no index is listed")
+# Sections 3 and 4: supports and what constructors check
+
+
+Matrix = tuple[tuple[int, ...], ...]
+
+
+def lists(value: Any) -> Any:
+    """Return an array as nested lists, anything else as it is."""
+    if not isinstance(value, Array):
+        return value
+    need(value.dtype[1] != "c", "P2: complex")
+    found = list(value.values)
+    for size in value.shape[:0:-1]:
+        found = [found[at : at + size] for at in range(0, len(found), size or 1)]
     return found
 
 
-def cell_or_parameter(value: Any) -> tuple[int, ...]:
-    """Return a variable of section 11."""
-    need(len(items(value)) in (1, 2), "11: no variable")
-    return tuple(map(index, value))
+def shapes(supports: Iterable[Any]) -> list[list[int]]:
+    """Return the lengths of the rows of some matrices."""
+    return [list(map(len, matrix)) for matrix in supports]
 
 
-def summands(name: Form) -> Form:
-    """Return the form of the terms of a polynomial in such variables, section 8."""
-    return many(record(rational, many(name)))
+def bit(value: Any) -> int:
+    """Return an entry of a support, P2."""
+    plain = isinstance(value, (bool, int, float, Fraction))
+    need(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
+    return int(value)
 
 
-def polynomial(value: Any) -> Poly:
-    """Return a polynomial in cells and parameters."""
-    return gather(summands(cell_or_parameter)(value))
+def matrix(value: Any) -> Matrix:
+    """Return one support, P1 and P2."""
+    rows = some(many(some(many(bit))))(lists(value))
+    need(len(set(map(len, rows))) == 1, "P1: not rectangular")
+    return tuple(rows)
 
 
-def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
-    """Return the polynomial with these terms."""
-    p: Poly = {}
-    for coefficient, names in given:
-        if coefficient:
-            p = add(p, {tuple(sorted(names)): coefficient})
-    return p
+def supports(value: Any) -> tuple[Matrix, ...]:
+    """Return supports, P1 to P3."""
+    found = some(many(matrix))(lists(value))
+    need(all(len(a[0]) == len(b) for a, b in pairwise(found)), "P3: they do not chain")
+    return tuple(found)
+
+
+def costs(value: Any) -> list[Any]:
+    """Return what changes of entries cost, as two matrices of fractions."""
+    need(len(items(value)) == 2, "3: costs of two supports")
+    for part in value:
+        need(type(part) is Array and len(part.shape) == 2, "3: costs are arrays of two dimensions")
+        need(part.dtype != "object" and part.dtype[1] != "c", "3: dtype of costs")
+        good = all(math.isfinite(v) and 0 <= v <= 2**900 and float(v) == v for v in part.values)
+        need(good, "3: a cost that is negative, above 2^900 or no double")
+    return [[list(map(Fraction, row)) for row in lists(part)] for part in value]
+
+
+a_list = checked(anything, lambda value: isinstance(value, list), "4: no list")
+FIELD = word("real", "complex")
+VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
+STATUSES = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
+TYPES: dict[str, dict[str, Form]] = {  # certificates are added at the end
+    "Closedness": {"supports": supports, "field": FIELD},
+    "ClosednessVerdict": {"value": word("closed", "not_closed", "unknown"), "reason": text},
+    "SparseTraining": {"supports": supports, "hidden_biases": boolean, "output_biases": boolean},
+    "TrainingVerdict": {
+        "value": word("attained", "may_not_be_attained", "unknown"),
+        "condition": text,
+    },
+    "NearestClosedSupport": {
+        "supports": checked(supports, lambda found: len(found) == 2, "3: not two supports"),
+        "allow": word("remove", "add", "both"),
+        "field": FIELD,
+        "costs": optional(costs),
+        "keep_lines": boolean,
+    },
+    "ClosedSupport": {
+        "supports": supports,
+        "changes": index,
+        "lower_bound": bound,
+        "cost": optional(bound),
+    },
+    "Solution": {
+        "problem": lambda value: typed(*ANSWERS)(value),
+        "answer": anything,
+        "certificate": optional(lambda value: typed(*CERTIFICATES)(value)),
+        "status": word(*STATUSES),
+        "solver": text,
+        "seconds": length,
+        "plan": typed("Plan"),
+        "tolerance": optional(length),
+        "accuracy": optional(figure),
+    },
+    "Plan": {"problem": text, "candidates": lambda value: many(typed("Candidate"))(a_list(value))},
+    "Candidate": {
+        "name": text,
+        "plugin": text,
+        "guarantee": optional(typed("Guarantee")),
+        "verdict": typed(*VERDICTS),
+        "outcome": text,
+        "left_out": optional(text),
+        "memory": optional(in_range),
+    },
+    "Guarantee": {"name": word("EXACT", "CERTIFIED", "HEURISTIC")},
+    "Accepted": {"cost": in_range},
+    "Refused": {"reason": words},
+    "Unavailable": {"reason": words, "remedy": words},
+    "Outranked": {"by": words, "why": words, "cost": in_range},
+}
+LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
+    "SparseTraining": {"hidden_biases": False, "output_biases": False},
+    "NearestClosedSupport": {"costs": None, "keep_lines": False},
+    "ClosedSupport": {"cost": None},
+    "ClosedSupportCertificate": {"cores": ()},
+    "Candidate": {"left_out": None, "memory": None},
+    "Solution": {"tolerance": None, "accuracy": None},
+}
 
 
 # Section 8: polynomials and linear equations (the order of operations is part of the format)
@@ -608,10 +514,11 @@ def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
 Cell = tuple[int, int]
 Monomial = tuple[tuple[int, ...], ...]
 Poly = dict[Monomial, Fraction]
+Series = dict[int, Fraction]
 ONE: Poly = {(): Fraction(1)}
 
 
-def add(p: Poly, q: Poly, factor: int = 1) -> Poly:
+def add(p: Mapping[Any, Any], q: Mapping[Any, Any], factor: int = 1) -> dict[Any, Any]:
     """Return p + factor q."""
     total = dict(p)
     for monomial, value in q.items():
@@ -623,19 +530,49 @@ def add(p: Poly, q: Poly, factor: int = 1) -> Poly:
     return total
 
 
-def mul(p: Poly, q: Poly) -> Poly:
-    """Return p q; large products are refused."""
-    need(len(p) * len(q) <= 20_000, "8: a product of too many terms")
-    total: Poly = {}
+def times(p: Mapping[Any, Any], q: Mapping[Any, Any], join: Callable[..., Any]) -> dict[Any, Any]:
+    """Return p q, where `join` returns the product of two monomials."""
+    total: dict[Any, Any] = {}
     for a, u in p.items():
         for b, v in q.items():
-            key = tuple(sorted(a + b))
+            key = join(a, b)
             value = total.get(key, 0) + u * v
             if value:
                 total[key] = value
             else:
                 del total[key]
     return total
+
+
+def mul(p: Poly, q: Poly) -> Poly:
+    """Return p q; large products are refused."""
+    need(len(p) * len(q) <= 20_000, "8: a product of too many terms")
+    return times(p, q, lambda a, b: tuple(sorted(a + b)))
+
+
+series_mul = partial(times, join=operator.add)
+
+
+def matrix_product(
+    left: Mapping[Cell, Any], right: Mapping[Cell, Any], mul: Callable[..., Any]
+) -> dict[Cell, Any]:
+    """Return the product of two matrices of polynomials, given by their entries."""
+    by_row: dict[int, list[tuple[int, Any]]] = {}
+    for (k, j), q in right.items():
+        by_row.setdefault(k, []).append((j, q))
+    total: dict[Cell, Any] = {}
+    for (i, k), p in left.items():
+        for j, q in by_row.get(k, []):
+            total[i, j] = add(total.get((i, j), {}), mul(p, q))
+    return total
+
+
+def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
+    """Return the polynomial with these terms."""
+    p: Poly = {}
+    for coefficient, names in given:
+        p = add(p, {tuple(sorted(names)): coefficient} if coefficient else {})
+    return p
 
 
 def power(p: Poly, e: int) -> Poly:
@@ -651,14 +588,14 @@ def degree(p: Poly, v: tuple[int, ...]) -> int:
     return max((monomial.count(v) for monomial in p), default=0)
 
 
-def variables(p: Poly) -> set[tuple[int, ...]]:
-    """Return the variables of p."""
-    return {v for monomial in p for v in monomial}
+def variables(*polys: Poly) -> set[tuple[int, ...]]:
+    """Return the variables of polynomials."""
+    return {v for p in polys for monomial in p for v in monomial}
 
 
 def coefficients(p: Poly, chosen: Iterable[tuple[int, ...]]) -> dict[Monomial, Poly]:
     """Return p as a polynomial in the chosen variables."""
-    chosen, parts = set(chosen), dict[Monomial, Poly]()
+    parts: dict[Monomial, Poly] = {}
     for monomial, value in p.items():
         inside = tuple(v for v in monomial if v in chosen)
         parts.setdefault(inside, {})[tuple(v for v in monomial if v not in chosen)] = value
@@ -702,14 +639,17 @@ def divide(p: Poly, q: Poly) -> Poly | None:
 
 def is_product(p: Poly, factors: Sequence[Poly]) -> bool:
     """Whether p is a nonzero number times some of the factors, tried in order."""
-    if not p:
-        return False
     for q in factors:
-        if set(q) <= {()}:
-            continue
-        while (quotient := divide(p, q)) is not None:
-            p = quotient
+        if p and set(q) - {()}:
+            while (quotient := divide(p, q)) is not None:
+                p = quotient
     return set(p) == {()}
+
+
+def is_generic(p: Poly, nonzero: Sequence[Poly]) -> bool:
+    """Whether p is not 0 on a branch for almost all parameters, section 11."""
+    parameters = {v for v in variables(p) if len(v) == 1}
+    return any(is_product(q, nonzero) for q in coefficients(p, parameters).values())
 
 
 def determinant(rows: Sequence[Sequence[Poly]]) -> Poly:
@@ -749,24 +689,69 @@ def rank(rows: Sequence[Sequence[Fraction]]) -> int:
     return echelon(rows, len(rows[0]))[1] if rows else 0
 
 
-Variable = tuple[str, int, int]
-Values = dict[Variable, Fraction]
+def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
+    """Return the rank of sparse integer rows modulo the prime of sections 7 and 13.3."""
+    prime = 2_147_483_629
+    pivots: dict[Any, dict[Any, int]] = {}
+    for given in rows:
+        row = {c: v % prime for c, v in given.items() if v % prime}
+        while row and (lead := min(row)) in pivots:
+            factor = row[lead]
+            for c, v in pivots[lead].items():
+                row[c] = (row.get(c, 0) - factor * v) % prime
+                if not row[c]:
+                    del row[c]
+        if row:
+            inverse = pow(row[lead], -1, prime)
+            pivots[lead] = {c: v * inverse % prime for c, v in row.items()}
+    return len(pivots)
 
 
-def fixed(rows: Iterable[Sequence[Fraction]], unknowns: Sequence[Variable]) -> Values | None:
-    """Return the unknowns that linear equations fix, or None if they have no solution."""
-    lines, count = echelon(rows, len(unknowns))
-    if any(line[-1] for line in lines[count:]):
-        return None
-    found = {}
-    for line in lines[:count]:
-        places = [c for c, v in enumerate(line[:-1]) if v]
-        if len(places) == 1:
-            found[unknowns[places[0]]] = line[-1]
+def cell_or_parameter(value: Any) -> tuple[int, ...]:
+    """Return a variable of section 11."""
+    need(len(items(value)) in (1, 2), "11: no variable")
+    return many(index)(value)  # type: ignore[no-any-return]
+
+
+def summands(name: Form) -> Form:
+    """Return the form of the terms of a polynomial in such variables."""
+    return many(record(rational, many(name)))
+
+
+def polynomial(value: Any) -> Poly:
+    """Return a polynomial in cells and parameters."""
+    return gather(summands(cell_or_parameter)(value))
+
+
+def table(entries: Iterable[Any], where: Iterable[Cell], label: str) -> dict[Cell, Any]:
+    """Return the entries (row, column, value) of a matrix, none given twice or out of place."""
+    given = list(entries)
+    found = {(a, b): value for a, b, value in given}
+    need(len(found) == len(given), f"{label}: an entry twice")
+    need(set(found) <= set(where), f"{label}: an entry outside the support")
     return found
 
 
 # Section 6: observed problems
+
+
+def union(sets: Iterable[Iterable[Any]]) -> frozenset[Any]:
+    """Return the union of sets."""
+    return frozenset().union(*sets)
+
+
+def classes(sets: Sequence[set[Any]]) -> list[list[int]]:
+    """Return the classes of sets that are joined by common members, by their numbers."""
+    left, found = list(range(len(sets))), []
+    while left:
+        group = [left.pop(0)]
+        seen = set(sets[group[0]])
+        while joined := [k for k in left if sets[k] & seen]:
+            seen |= union(sets[k] for k in joined)
+            left = [k for k in left if k not in joined]
+            group += joined
+        found.append(sorted(group))
+    return found
 
 
 class Block(NamedTuple):
@@ -785,41 +770,75 @@ class State(NamedTuple):
     obs: frozenset[Cell]
     blocks: tuple[Block, ...]
 
+    def cells(self, block: Block) -> set[Cell]:
+        """Return the observed cells of a block."""
+        return {(i, j) for i in block.rows for j in block.cols if (i, j) in self.obs}
 
-def cells(block: Block, obs: frozenset[Cell]) -> set[Cell]:
-    """Return the observed cells of a block."""
-    return {(i, j) for i in block.rows for j in block.cols if (i, j) in obs}
+    def family(self, ks: Sequence[int]) -> State:
+        """Return these blocks with their observed cells."""
+        chosen = tuple(self.blocks[k] for k in ks)
+        return State(self.m, self.n, union(map(self.cells, chosen)), chosen)
+
+    def components(self) -> list[State]:
+        """Return the parts that share no observed cell."""
+        return [self.family(ks) for ks in classes([self.cells(block) for block in self.blocks])]
+
+    def turned(self) -> State:
+        """Return the transposed problem."""
+        blocks = tuple(Block(block.cols, block.rows, block.origin) for block in self.blocks)
+        return State(self.n, self.m, turn(self.obs), blocks)
+
+    def columns(self) -> dict[int, list[int]]:
+        """Return the rows of each column with an observed cell, ascending."""
+        found: dict[int, list[int]] = {}
+        for j, i in sorted(turn(self.obs)):
+            found.setdefault(j, []).append(i)
+        return found
+
+
+def turn(cells: Iterable[Cell]) -> frozenset[Cell]:
+    """Return cells with row and column exchanged."""
+    return frozenset((j, i) for i, j in cells)
+
+
+def entries_of(blocks: Iterable[Block]) -> tuple[frozenset[Cell], frozenset[Cell]]:
+    """Return the entries (row, block) of X and (block, column) of Y."""
+    xs = frozenset((i, k) for k, block in enumerate(blocks) for i in block.rows)
+    return xs, frozenset((k, j) for k, block in enumerate(blocks) for j in block.cols)
+
+
+def lines_of(blocks: Iterable[Block]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the rows and columns that some block has."""
+    return union(block.rows for block in blocks), union(block.cols for block in blocks)
 
 
 def normal_form(m: int, n: int, obs: frozenset[Cell], blocks: Iterable[Block]) -> State:
     """Split blocks whose observed cells fall apart; drop rows and columns without any."""
     found = []
     for block in blocks:
-        own = cells(block, obs)
-        left = {i for i, _ in own}
-        while left:
-            part = {min(left)}
-            while True:
-                across = {j for i, j in own if i in part}
-                grown = {i for i, j in own if j in across}
-                if grown == part:
-                    break
-                part = grown
-            found.append(Block(frozenset(part), frozenset(across), block.origin))
-            left -= part
+        across = {i: {j for j in block.cols if (i, j) in obs} for i in sorted(block.rows)}
+        rows = [i for i, cols in across.items() if cols]
+        for part in classes([across[i] for i in rows]):
+            chosen = frozenset(rows[k] for k in part)
+            found.append(Block(chosen, union(across[i] for i in chosen), block.origin))
     return State(m, n, obs, tuple(found))
+
+
+def ones(line: Iterable[Any]) -> frozenset[int]:
+    """Return the places that are not 0."""
+    return frozenset(i for i, one in enumerate(line) if one)
+
+
+def support_of(matrix: Iterable[Iterable[Any]]) -> frozenset[Cell]:
+    """Return the cells that are not 0."""
+    return frozenset((i, j) for i, row in enumerate(matrix) for j in ones(row))
 
 
 def terms(first: Matrix, second: Matrix) -> tuple[Block, ...]:
     """Return the terms of two supports as blocks."""
-    return tuple(
-        Block(
-            frozenset(i for i, row in enumerate(first) if row[k]),
-            frozenset(j for j, one in enumerate(second[k]) if one),
-            k,
-        )
-        for k in range(len(second))
-    )
+    columns = [[row[k] for row in first] for k in range(len(second))]
+    pairs = zip(columns, second, strict=True)
+    return tuple(Block(ones(column), ones(row), k) for k, (column, row) in enumerate(pairs))
 
 
 def start(first: Matrix, second: Matrix) -> State:
@@ -829,156 +848,92 @@ def start(first: Matrix, second: Matrix) -> State:
     return normal_form(len(first), len(second[0]), obs, blocks)
 
 
-def family(state: State, ks: Sequence[int]) -> State:
-    """Return these blocks with their observed cells."""
-    chosen = tuple(state.blocks[k] for k in ks)
-    obs = frozenset[Cell]().union(*(cells(block, state.obs) for block in chosen))
-    return State(state.m, state.n, obs, chosen)
-
-
-def components(state: State) -> list[list[int]]:
-    """Return the classes of blocks that are joined by common observed cells."""
-    own = [cells(block, state.obs) for block in state.blocks]
-    left, classes = list(range(len(own))), []
-    while left:
-        group = [left.pop(0)]
-        seen = set(own[group[0]])
-        while joined := [k for k in left if own[k] & seen]:
-            seen.update(*(own[k] for k in joined))
-            left = [k for k in left if k not in joined]
-            group += joined
-        classes.append(sorted(group))
-    return classes
-
-
-def turned(state: State) -> State:
-    """Return the transposed problem."""
-    blocks = tuple(Block(block.cols, block.rows, block.origin) for block in state.blocks)
-    return State(state.n, state.m, frozenset((j, i) for i, j in state.obs), blocks)
-
-
-def cell_at(flip: bool, i: int, j: int) -> Cell:
-    """Return the name of a cell of a problem that may be transposed."""
-    return (j, i) if flip else (i, j)
-
-
-def comparable(blocks: Sequence[Block]) -> bool:
-    """Whether of any two blocks that share a cell one is taller and the other wider, 9.2."""
+def comparable(shared: Sequence[Block], blocks: Sequence[Block]) -> bool:
+    """Whether of two blocks, where the shared ones meet, one is taller and the other wider, 9.2."""
     return all(
-        not (a.rows & b.rows and a.cols & b.cols)
+        not (one.rows & other.rows and one.cols & other.cols)
         or (a.rows <= b.rows and b.cols <= a.cols)
         or (b.rows <= a.rows and a.cols <= b.cols)
-        for a, b in combinations(blocks, 2)
+        for (one, a), (other, b) in combinations(zip(shared, blocks, strict=True), 2)
     )
 
 
 def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth: int) -> State:
     """Check that some blocks are free, and return what they leave."""
     need(max(ks) < len(state.blocks), "6: free: no such block")
-    chosen = family(state, ks)
+    chosen, (name, *parts) = state.family(ks), evidence
     origins = sorted({block.origin for block in chosen.blocks})
-    name = evidence[0]
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    side = turned(chosen) if name in ("rows", "determined_t", "staircase_t") else chosen
-    if name == "submersion":
-        submersion(chosen, *evidence[1:])
-    elif name in ("columns", "rows"):
-        solvable(side, evidence[1])
-    elif name in ("staircase", "staircase_t"):
-        staircase(side, *evidence[1:])
-    else:
-        determined(side, *evidence[1:])
+    FAMILIES[name][0](chosen.turned() if is_transposed(name) else chosen, *parts)
     rest = [block for k, block in enumerate(state.blocks) if k not in ks]
     return normal_form(state.m, state.n, state.obs - chosen.obs, rest)
 
 
 def step(state: State, taken: tuple[Any, ...], depth: int) -> State:
     """Apply one step of a reduction."""
-    if taken[0] == "free":
-        return free_step(state, taken[1], taken[2], depth)
-    if taken[0] == "component":
-        classes = components(state)
-        need(taken[1] < len(classes), "6: no such component")
-        say(depth, f"look at component {taken[1]} of {len(classes)} that share no observed cell")
-        return family(state, classes[taken[1]])
-    rows, cols = taken[1:]
+    name, *parts = taken
+    if name == "free":
+        return free_step(state, parts[0], parts[1], depth)
+    if name == "component":
+        number, found = parts[0], state.components()
+        need(number < len(found), "6: no such component")
+        say(depth, f"look at component {number} of {len(found)} that share no observed cell")
+        return found[number]
+    rows, cols = parts
     need(all(i < state.m for i in rows) and all(j < state.n for j in cols), "6: keep")
     say(depth, f"keep rows {list(rows)} and columns {list(cols)}")
     obs = frozenset((i, j) for i, j in state.obs if i in rows and j in cols)
     return normal_form(state.m, state.n, obs, state.blocks)
 
 
+def nothing_left(state: State, steps: Iterable[Any]) -> None:
+    """Check that steps leave no block."""
+    for taken in steps:
+        state = step(state, taken, 2)
+    need(not state.blocks, "12: a block is left")
+
+
 # Section 7: evidence that a family is free
 
 
-EVIDENCE: dict[str, list[Form]] = {
-    "columns": [matchings],
-    "rows": [matchings],
-    "determined": [index, index, many(matchings)],
-    "determined_t": [index, index, many(matchings)],
-    "submersion": [small_entries, small_entries],
-    "staircase": [pairs_form, indices, many(pairs_form)],
-    "staircase_t": [pairs_form, indices, many(pairs_form)],
-}
-evidence_form = partial(node, EVIDENCE)
-STEPS: dict[str, list[Form]] = {
-    "free": [one_or_more, evidence_form],
-    "component": [index],
-    "keep": [indices, indices],
-}
-
-
-def columns(state: State) -> dict[int, list[int]]:
-    """Return the rows of each column with an observed cell, ascending."""
-    found: dict[int, list[int]] = {}
-    for j, i in sorted((j, i) for i, j in state.obs):
-        found.setdefault(j, []).append(i)
-    return found
-
-
-def matched(state: State, c: int, rows: Sequence[int], blocks: Sequence[int]) -> None:
+def matched(state: State, c: int, rows: Sequence[int], ks: Sequence[int]) -> None:
     """Check a matching of a column."""
-    need(len(blocks) == len(rows), "7: one block per row of the column")
-    need(max(blocks) < len(state.blocks), "7: no such block")
-    at = [(state.blocks[k], i) for k, i in zip(blocks, rows, strict=True)]
-    fits = all(i in block.rows and c in block.cols for block, i in at)
+    need(len(ks) == len(rows), "7: one block per row of the column")
+    need(all(k < len(state.blocks) for k in ks), "7: no such block")
+    pairs = [(i, state.blocks[k]) for i, k in zip(rows, ks, strict=True)]
+    fits = all(i in block.rows and c in block.cols for i, block in pairs)
     need(fits, "7: a block is matched to a cell that it does not have")
 
 
 def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
     """Check one matching per column: for generic X every column can be solved for."""
-    lines = columns(state)
+    lines = state.columns()
     need(len(given) == len(lines), "7: one matching per column")
-    for (c, rows), blocks in zip(lines.items(), given, strict=True):
-        matched(state, c, rows, blocks)
+    for (c, rows), ks in zip(lines.items(), given, strict=True):
+        matched(state, c, rows, ks)
 
 
 def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence[int]]]) -> None:
     """Check that one block can take column j, and the others still solve the rest."""
-    need(j < state.n and own < len(state.blocks), "7: no such column or block")
-    lines, block = columns(state), state.blocks[own]
+    need(own < len(state.blocks), "7: no such block")
+    lines, block = state.columns(), state.blocks[own]
     hard = lines.pop(j, [])
     need(j in block.cols and set(hard) <= block.rows, "7: the block does not have the column")
     need(len(given) == len(lines), "7: one part per other column")
     for (c, rows), choices in zip(lines.items(), given, strict=True):
         need(len(choices) == len(hard), "7: one matching per row of the determined column")
-        for i, blocks in zip(hard, choices, strict=True):
-            matched(state, c, rows, blocks)
-            at = rows[blocks.index(own)] if own in blocks else i
+        for i, ks in zip(hard, choices, strict=True):
+            matched(state, c, rows, ks)
+            at = rows[ks.index(own)] if own in ks else i
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
 
 
 def staircase(
-    state: State,
-    full: Sequence[Cell],
-    order: Sequence[int],
-    helped: Sequence[Sequence[Cell]],
+    state: State, full: Sequence[Cell], order: Sequence[int], helped: Sequence[Sequence[Cell]]
 ) -> None:
     """Check that for rank t there is a block that lacks at most t - 1 rows and columns."""
-    blocks = state.blocks
-    rows = frozenset[int]().union(*(block.rows for block in blocks))
-    cols = frozenset[int]().union(*(block.cols for block in blocks))
-    matching(state, [(i, k) for k, i in full])
+    blocks, (rows, cols) = state.blocks, lines_of(state.blocks)
+    matching(state, turn(full), len(full))
     own = {k for k, _ in full}
     need(all(blocks[k].cols == cols for k in own), "7: a full block without a column")
     size = min(len(rows) - len(own), len(cols))
@@ -986,68 +941,83 @@ def staircase(
     need(all(k < len(blocks) and k not in own for k in order), "7: blocks of a staircase")
     for t, (k, pairs) in enumerate(zip(order, helped, strict=True)):
         lacks = rows - blocks[k].rows
-        matching(state, pairs)
+        matching(state, pairs, len(pairs))
         need(all(i in lacks and g in own for i, g in pairs), "7: a row that needs no help")
         zeros = len(lacks) - len(pairs) + len(cols - blocks[k].cols)
         need(zeros <= t, "7: a block of a staircase lacks too much")
 
 
-def matching(state: State, pairs: Sequence[Cell]) -> None:
-    """Check distinct rows and distinct blocks that have them."""
-    inside = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
-    need(inside, "7: a block is matched to a row that it does not have")
-    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
+def matching(state: State, pairs: Iterable[Cell], count: int) -> None:
+    """Check distinct rows and as many distinct blocks that have them."""
+    found, blocks = set(pairs), state.blocks
+    fits = all(k < len(blocks) and i in blocks[k].rows for i, k in found)
+    need(fits, "7: a block is matched to a row that it does not have")
+    distinct = len({i for i, _ in found}) == len({k for _, k in found}) == count
     need(distinct, "7: matched twice")
 
 
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     """Check a point at which the product is 0 and its derivative is onto, modulo a prime."""
-    count = len(state.blocks)
-    xs, ys = ({(a, b): v for a, b, v in part} for part in (left, right))
-    need(len(xs) == len(left) and len(ys) == len(right), "7: an entry twice")
-    need(all(k < count and i in state.blocks[k].rows for i, k in xs), "7: X off the blocks")
-    need(all(k < count and j in state.blocks[k].cols for k, j in ys), "7: Y off the blocks")
+    every_x, every_y = entries_of(state.blocks)
+    xs, ys = table(left, every_x, "7"), table(right, every_y, "7")
     rows = []
     for i, j in state.obs:
-        at = [k for k, b in enumerate(state.blocks) if i in b.rows and j in b.cols]
-        total = sum(xs.get((i, k), 0) * ys.get((k, j), 0) for k in at)
+        on = [k for k in range(len(state.blocks)) if (i, k) in every_x and (k, j) in every_y]
+        total = sum(xs.get((i, k), 0) * ys.get((k, j), 0) for k in on)
         need(total == 0, "7: the product is not 0 on the cells")
-        row = {(0, i, k): ys.get((k, j), 0) for k in at}
-        rows.append(row | {(1, k, j): xs.get((i, k), 0) for k in at})
-    need(full_rank(rows, 2_147_483_629), "7: the derivative is not onto")
+        row = {(0, i, k): ys.get((k, j), 0) for k in on}
+        rows.append(row | {(1, k, j): xs.get((i, k), 0) for k in on})
+    need(modular_rank(rows) == len(rows), "7: the derivative is not onto")
 
 
-def full_rank(rows: Iterable[dict[tuple[int, int, int], int]], prime: int) -> bool:
-    """Whether sparse rows are independent modulo a prime."""
-    pivots: dict[tuple[int, int, int], dict[tuple[int, int, int], int]] = {}
-    for given in rows:
-        row = {c: v % prime for c, v in given.items() if v % prime}
-        while row and (lead := min(row)) in pivots:
-            factor = row[lead]
-            for c, v in pivots[lead].items():
-                row[c] = (row.get(c, 0) - factor * v) % prime
-                if not row[c]:
-                    del row[c]
-        if not row:
-            return False
-        inverse = pow(row[lead], -1, prime)
-        pivots[lead] = {c: v * inverse % prime for c, v in row.items()}
-    return True
+def is_transposed(name: str) -> bool:
+    """Whether a rule is another one for the transposed problem."""
+    return name.endswith("_t") or name in ("rows", "equal_rows")
+
+
+small_entries = many(record(index, index, integer(-1000, 1000)))
+one_block = [index, index, many(many(indices))]
+stairs = [many(place), indices, many(many(place))]
+FAMILIES: dict[str, tuple[Callable[..., None], list[Form]]] = {
+    "columns": (solvable, [many(indices)]),
+    "rows": (solvable, [many(indices)]),
+    "determined": (determined, one_block),
+    "determined_t": (determined, one_block),
+    "submersion": (submersion, [small_entries, small_entries]),
+    "staircase": (staircase, stairs),
+    "staircase_t": (staircase, stairs),
+}
+free_form: list[Form] = [
+    some(indices),
+    partial(node, {name: forms for name, (_, forms) in FAMILIES.items()}),
+]
+free_steps = many(partial(node, {"free": free_form}))
+step_form = partial(node, {"free": free_form, "component": [index], "keep": [indices, indices]})
 
 
 # Section 10: exclusion trees
 
 
+Variable = tuple[str, int, int]
+
+
 class Window(NamedTuple):
-    """A window: its size, the entries of the factors, the observed cells and the limit."""
+    """A window: its size, the entries of the factors, the observed cells, the limit, what is known.
+
+    What is known on a branch are variables that are 0 or not, values, and blocks that were scaled.
+    """
 
     h: int
     w: int
+    size: int
     xs: frozenset[Cell]
     ys: frozenset[Cell]
-    blocks: int
     obs: frozenset[Cell]
     limit: Sequence[Sequence[Fraction]]
+    zero: frozenset[Variable] = frozenset()
+    nonzero: frozenset[Variable] = frozenset()
+    values: Mapping[Variable, Fraction] = {}
+    scaled: frozenset[int] = frozenset()
 
     def has(self, v: Variable) -> bool:
         """Whether a variable exists."""
@@ -1055,38 +1025,67 @@ class Window(NamedTuple):
 
     def terms(self, i: int, j: int) -> list[int]:
         """Return the blocks that have a cell."""
-        return [k for k in range(self.blocks) if (i, k) in self.xs and (k, j) in self.ys]
+        return [k for k in range(self.size) if (i, k) in self.xs and (k, j) in self.ys]
 
+    def live(self, i: int, j: int) -> list[int]:
+        """Return the blocks live at a cell, which has to be observed."""
+        need((i, j) in self.obs, "10: not an observed cell of the window")
+        return [k for k in self.terms(i, j) if not self.zero & {("x", i, k), ("y", k, j)}]
 
-class Known(NamedTuple):
-    """What is known on a branch."""
+    def knows(self, values: Mapping[Variable, Fraction], scaled: Iterable[int] = ()) -> Window:
+        """Return the window where these values are known too."""
+        return self._replace(
+            zero=self.zero | {v for v in values if not values[v]},
+            nonzero=self.nonzero | {v for v in values if values[v]},
+            values={**self.values, **values},
+            scaled=self.scaled | set(scaled),
+        )
 
-    zero: frozenset[Variable] = frozenset()
-    nonzero: frozenset[Variable] = frozenset()
-    values: Mapping[Variable, Fraction] = {}
-    scaled: frozenset[int] = frozenset()
+    def without(self, v: Variable) -> Window:
+        """Return the window where this variable is 0."""
+        return self._replace(zero=self.zero | {v})
+
+    def turned(self) -> Window:
+        """Return the transposed window."""
+
+        def swap(v: Variable) -> Variable:
+            return ("y" if v[0] == "x" else "x", v[2], v[1])
+
+        return Window(
+            self.w,
+            self.h,
+            self.size,
+            turn(self.ys),
+            turn(self.xs),
+            turn(self.obs),
+            list(zip(*self.limit, strict=True)),
+            frozenset(map(swap, self.zero)),
+            frozenset(map(swap, self.nonzero)),
+            {swap(v): value for v, value in self.values.items()},
+            self.scaled,
+        )
 
 
 EXCLUSION: dict[str, list[Form]] = {}
-exclusion_tree = partial(node, EXCLUSION)
+tree = partial(node, EXCLUSION)
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
 identity_factor = summands(record(integer(0, 3), index, index))
 EXCLUSION |= {
-    "split": [variable, exclusion_tree, exclusion_tree],
-    "product": [index, index, exclusion_tree, exclusion_tree],
+    "split": [variable, tree, tree],
+    "product": [index, index, tree, tree],
     "cell": [index, index],
     "minor": [indices, indices],
     "free_minor": [indices, indices, indices],
     "span": [indices, index, mapping(index, index)],
     "span_t": [indices, index, mapping(index, index)],
-    "scale": [variable, exclusion_tree],
-    "line": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
-    "line_t": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
+    "scale": [variable, tree],
+    "line": [index, indices, optional(tree)],
+    "line_t": [index, indices, optional(tree)],
     "identity": [many(record(equation, identity_factor))],
-    "trace": [one_or_more],
-    "equal_columns": [index, one_or_more],
-    "equal_rows": [index, one_or_more],
-    "equal_both": [index, one_or_more, index, one_or_more],
+    "trace": [some(indices)],
+    "equal_columns": [index, some(indices)],
+    "equal_rows": [index, some(indices)],
+    "equal_both": [index, some(indices), index, some(indices)],
 }
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
@@ -1107,68 +1106,61 @@ TEXTS = {
 }
 
 
-def exclude(window: Window, tree: tuple[Any, ...], known: Known, depth: int) -> None:
+def exclude(window: Window, node: tuple[Any, ...], depth: int) -> None:
     """Check that there are no factors whose product is the limit on the observed cells."""
-    name, *parts = tree
+    name, *parts = node
     say(depth, TEXTS[name].format(*parts))
+    side = window.turned() if is_transposed(name) else window
     if name == "split":
         v, zero, nonzero = parts
         need(window.has(v), "10.1: no such variable")
-        exclude(window, zero, known._replace(zero=known.zero | {v}), depth + 1)
-        exclude(window, nonzero, known._replace(nonzero=known.nonzero | {v}), depth + 1)
+        exclude(window.without(v), zero, depth + 1)
+        exclude(window._replace(nonzero=window.nonzero | {v}), nonzero, depth + 1)
     elif name == "product":
-        i, j, *trees = parts
-        on = live(window, known, i, j)
+        i, j, zero_x, zero_y = parts
+        on = window.live(i, j)
         need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
-        for v, rest in zip([("x", i, on[0]), ("y", on[0], j)], trees, strict=True):
-            exclude(window, rest, known._replace(zero=known.zero | {v}), depth + 1)
+        exclude(window.without(("x", i, on[0])), zero_x, depth + 1)
+        exclude(window.without(("y", on[0], j)), zero_y, depth + 1)
     elif name == "scale":
         v, rest = parts
         block = v[2] if v[0] == "x" else v[1]
-        need(window.has(v) and v in known.nonzero, "10.8: not known to be nonzero")
-        need(block not in known.scaled, "10.8: scaled before")
-        values = {**known.values, v: Fraction(1)}
-        exclude(window, rest, known._replace(values=values, scaled=known.scaled | {block}), depth)
+        need(window.has(v) and v in window.nonzero, "10.8: not known to be nonzero")
+        need(block not in window.scaled, "10.8: scaled before")
+        exclude(window.knows({v: Fraction(1)}, [block]), rest, depth)
     elif name in ("line", "line_t"):
-        linear(window, known, name == "line_t", depth, *parts)
-    elif name in ("span", "span_t"):
-        span(window, known, name == "span_t", *parts)
+        j, rows, rest = parts
+        found = linear(side, j, rows)
+        need((found is None) == (rest is None), "10.9: a conflict is a leaf, and no other line")
+        if found is not None:
+            side = side.knows(found)
+            exclude(side.turned() if name == "line_t" else side, rest, depth)
     else:
-        LEAVES[name](window, known, *parts)
+        LEAVES[name](side, *parts)
 
 
-def live(window: Window, known: Known, i: int, j: int) -> list[int]:
-    """Return the blocks live at a cell, which has to be observed."""
-    need((i, j) in window.obs, "10: not an observed cell of the window")
-    zero = known.zero
-    on = window.terms(i, j)
-    return [k for k in on if ("x", i, k) not in zero and ("y", k, j) not in zero]
-
-
-def leaf_cell(window: Window, known: Known, i: int, j: int) -> None:
+def cell_leaf(window: Window, i: int, j: int) -> None:
     """Rule 3: the live blocks cannot add up to the value of a cell."""
-    on, value = live(window, known, i, j), window.limit[i][j]
-    both = len(on) == 1 and {("x", i, on[0]), ("y", on[0], j)} <= known.nonzero
+    on, value = window.live(i, j), window.limit[i][j]
+    both = len(on) == 1 and {("x", i, on[0]), ("y", on[0], j)} <= window.nonzero
     need((not on and value != 0) or (both and value == 0), "10.3: the cell can take its value")
 
 
-def leaf_minor(window: Window, known: Known, rows: Sequence[int], cols: Sequence[int]) -> None:
+def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None:
     """Rule 4: more rank than live blocks."""
-    on = {k for i in rows for j in cols for k in live(window, known, i, j)}
+    on = union(window.live(i, j) for i in rows for j in cols)
     height = rank([[window.limit[i][j] for j in cols] for i in rows])
     need(height > len(on), "10.4: the rank is not too high")
 
 
-def leaf_free_minor(
-    window: Window, known: Known, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]
-) -> None:
+def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]) -> None:
     """Rule 5: more rank than blocks, whatever stands in the other cells."""
-    need(len(rows) == len(cols) <= 6 and len(ks) < len(rows), "10.5: sizes")
+    need(len(ks) < len(rows) == len(cols) <= 6, "10.5: sizes")
     inside = all(i < window.h for i in rows) and all(j < window.w for j in cols)
-    need(inside and all(k < window.blocks for k in ks), "10.5: outside the window")
+    need(inside and all(k < window.size for k in ks), "10.5: outside the window")
 
     def entry(i: int, j: int) -> Poly:
-        if (i, j) in window.obs and set(live(window, known, i, j)) <= set(ks):
+        if (i, j) in window.obs and set(window.live(i, j)) <= set(ks):
             return gather([(window.limit[i][j], [])])
         return {((i, j),): Fraction(1)}
 
@@ -1176,59 +1168,43 @@ def leaf_free_minor(
     need(set(minor) == {()}, "10.5: the determinant is not a nonzero number")
 
 
-def span(
-    window: Window, known: Known, flip: bool, rows: Sequence[int], j: int, fixing: dict[int, int]
-) -> None:
+def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) -> None:
     """Rules 6 and 7: a column outside the span of those that fix the directions of its blocks."""
-    at = partial(cell_at, flip)
-
-    def value(i: int, c: int) -> Fraction:
-        a, b = at(i, c)
-        return window.limit[a][b]
-
-    on = {k for i in rows for k in live(window, known, *at(i, j))}
-    need(on == set(fixing), "10.6: the map is not about the live blocks")
+    limit = window.limit
+    need(union(window.live(i, j) for i in rows) == set(fixing), "10.6: other blocks are live")
     for k, c in fixing.items():
-        alone = all(set(live(window, known, *at(i, c))) <= {k} for i in rows)
-        need(alone and any(value(i, c) for i in rows), "10.6: a line does not fix its block")
-    small = rank([[value(i, c) for c in fixing.values()] for i in rows])
-    large = rank([[value(i, c) for c in (*fixing.values(), j)] for i in rows])
-    need(large > small, "10.6: it is in the span")
+        alone = all(set(window.live(i, c)) <= {k} for i in rows)
+        need(alone and any(limit[i][c] for i in rows), "10.6: a line does not fix its block")
+    fixed_columns = [[limit[i][c] for c in fixing.values()] for i in rows]
+    larger = [[*row, limit[i][j]] for i, row in zip(rows, fixed_columns, strict=True)]
+    need(rank(larger) > rank(fixed_columns), "10.6: it is in the span")
 
 
-def linear(
-    window: Window, known: Known, flip: bool, depth: int, j: int, rows: Sequence[int], rest: Any
-) -> None:
-    """Rules 9 and 10: what the equations of a column say when its x are known."""
-    need(j < (window.h if flip else window.w), "10.9: no such line")
-    equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
-    for a in rows:
-        i, c = cell_at(flip, a, j)
-        row: dict[Variable, Fraction] = {}
-        right = window.limit[i][c] if (i, c) in window.obs else Fraction(0)
-        for k in live(window, known, i, c):
-            pair: list[Variable] = [("x", i, k), ("y", k, c)]
-            given, sought = reversed(pair) if flip else pair
-            need(given in known.values, "10.9: a factor without a value")
-            if sought in known.values:
-                right -= known.values[given] * known.values[sought]
-            else:
-                row[sought] = known.values[given]
+def linear(window: Window, j: int, rows: Sequence[int]) -> dict[Variable, Fraction] | None:
+    """Rules 9 and 10: return the y that the equations of a column fix, or None for a conflict."""
+    need(j < window.w, "10.9: no such line")
+    equations: list[tuple[dict[int, Fraction], Fraction]] = []
+    for i in rows:
+        on = window.live(i, j)
+        need(all(("x", i, k) in window.values for k in on), "10.9: a factor without a value")
+        row = {k: window.values["x", i, k] for k in on}
+        known = {k: window.values["y", k, j] for k in on if ("y", k, j) in window.values}
+        right = window.limit[i][j] - sum(row.pop(k) * value for k, value in known.items())
         equations.append((row, right))
-    unknowns = sorted({v for row, _ in equations for v in row})
-    lines = [[*(row.get(v, Fraction(0)) for v in unknowns), right] for row, right in equations]
-    found = fixed(lines, unknowns)
-    if found is None or any(not found[v] and v in known.nonzero for v in found):
-        need(rest is None, "10.9: a conflict, but no leaf")
-        return
-    need(rest is not None, "10.9: no conflict")
-    zero = known.zero | {v for v in found if not found[v]}
-    nonzero = known.nonzero | {v for v in found if found[v]}
-    more = Known(zero, nonzero, {**known.values, **found}, known.scaled)
-    exclude(window, rest, more, depth)
+    unknowns = sorted(union(row for row, _ in equations))
+    lines = [[*(row.get(k, Fraction(0)) for k in unknowns), right] for row, right in equations]
+    reduced, pivots = echelon(lines, len(unknowns))
+    if any(line[-1] for line in reduced[pivots:]):
+        return None
+    found: dict[Variable, Fraction] = {}
+    for line in reduced[:pivots]:
+        if len(places := ones(line[:-1])) == 1:
+            found["y", unknowns[min(places)], j] = line[-1]
+    conflict = any(v in window.nonzero and not found[v] for v in found)
+    return None if conflict else found
 
 
-def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
+def identity(window: Window, parts: Sequence[Any]) -> None:
     """Rule 11: a combination of equations is 1."""
     left: Poly = {}
     for (name, *where), factor in parts:
@@ -1236,15 +1212,16 @@ def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
             need((a, b) in (window.ys if s % 2 else window.xs), "10.11: no such variable")
         if name == "cell":
             i, j = where
-            pairs = [[(0, i, k), (1, k, j)] for k in live(window, known, i, j)]
+            pairs = [[(0, i, k), (1, k, j)] for k in window.live(i, j)]
             constant = -window.limit[i][j]
         else:
             (v,) = where
-            s = int(v[0] == "y")
-            need(window.has(v), "10.11: no such variable")
-            need(v in (known.values if name == "value" else known.nonzero), "10.11: not known")
-            pairs = [[(s, *v[1:]), (s + 2, *v[1:])][: 1 if name == "value" else 2]]
-            constant = -known.values[v] if name == "value" else Fraction(-1)
+            known = window.values if name == "value" else window.nonzero
+            need(window.has(v) and v in known, "10.11: not known")
+            own = (int(v[0] == "y"), *v[1:])
+            inverse = (own[0] + 2, *v[1:])
+            pairs = [[own] if name == "value" else [own, inverse]]
+            constant = -window.values[v] if name == "value" else Fraction(-1)
         summed = [*((Fraction(1), pair) for pair in pairs), (constant, [])]
         left = add(left, mul(gather(summed), gather(factor)))
     need(left == ONE, "10.11: the sum is not 1")
@@ -1254,7 +1231,7 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     """Return rows and columns of each block that has both; all cells must be observed."""
     need(len(window.obs) == window.h * window.w, "10.12: a cell that is not observed")
     found = {}
-    for k in range(window.blocks):
+    for k in range(window.size):
         rows = frozenset(i for i, block in window.xs if block == k)
         cols = frozenset(j for block, j in window.ys if block == k)
         if rows and cols:
@@ -1262,60 +1239,56 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     return found
 
 
-def leaf_trace(window: Window, _: Known, ks: Sequence[int]) -> None:
+def trace(window: Window, ks: Sequence[int]) -> None:
     """Rule 12: blocks that miss the entries of a permuted diagonal."""
-    hot = [(i, j) for i in range(window.h) for j in range(window.w) if window.limit[i][j]]
+    hot, blocks = support_of(window.limit), touching(window)
     size = len(hot)
     permuted = size == window.h == window.w == len({i for i, _ in hot}) == len({j for _, j in hot})
     need(permuted, "10.12: not one entry in every row and every column")
-    blocks = touching(window)
     need(all(k in blocks for k in ks), "10.12: a block that does not touch the window")
     need(len(ks) > len(blocks) - size, "10.12: too few blocks")
-    for place, later in enumerate(ks):
-        for earlier in ks[: place + 1]:
+    for at, later in enumerate(ks):
+        for earlier in ks[: at + 1]:
             rows, cols = blocks[later][0], blocks[earlier][1]
             need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
 
 
-def equal_lines(window: Window, flip: bool, i: int, places: Sequence[int]) -> list[frozenset[int]]:
+def equal_lines(window: Window, i: int, places: Sequence[int]) -> list[frozenset[int]]:
     """Check equal columns, not 0 in row i; return which of them each block with row i has."""
-    limit = list(zip(*window.limit, strict=True)) if flip else window.limit
-    h, w = (window.w, window.h) if flip else (window.h, window.w)
-    need(i < h and max(places) < w, "10.13: outside the window")
-    need(all(len({row[a] for a in places}) == 1 for row in limit), "10.13: not equal")
-    need(limit[i][places[0]], "10.13: zero")
-    pairs = [pair[::-1] if flip else pair for pair in touching(window).values()]
-    return [cols & set(places) for rows, cols in pairs if i in rows]
+    need(i < window.h and max(places) < window.w, "10.13: outside the window")
+    need(all(len({row[a] for a in places}) == 1 for row in window.limit), "10.13: not equal")
+    need(window.limit[i][places[0]], "10.13: zero")
+    return [cols & set(places) for rows, cols in touching(window).values() if i in rows]
 
 
-def leaf_equal(window: Window, _: Known, i: int, places: Sequence[int], flip: bool = False) -> None:
+def equal(window: Window, i: int, places: Sequence[int]) -> None:
     """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
-    sets = equal_lines(window, flip, i, places)
+    sets = equal_lines(window, i, places)
     spare = len(touching(window)) - rank(window.limit)
     size = min(max(spare, 0) + 1, len(sets))
     need(math.comb(len(sets), size) <= 100_000, "10.13: too many sets")
     for chosen in combinations(sets, size):
-        need(frozenset().union(*chosen) != set(places), "10.13: blocks that have them all")
+        need(union(chosen) != set(places), "10.13: blocks that have them all")
 
 
-def leaf_both(
-    window: Window, _: Known, i: int, cols: Sequence[int], j: int, rows: Sequence[int]
-) -> None:
+def both(window: Window, i: int, cols: Sequence[int], j: int, rows: Sequence[int]) -> None:
     """Rule 15: equal columns and equal rows, with one block to spare."""
     need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
-    need(set(cols) not in equal_lines(window, False, i, cols), "10.15: a block has the columns")
-    need(set(rows) not in equal_lines(window, True, j, rows), "10.15: a block has the rows")
+    need(set(cols) not in equal_lines(window, i, cols), "10.15: a block has the columns")
+    need(set(rows) not in equal_lines(window.turned(), j, rows), "10.15: a block has the rows")
 
 
 LEAVES: dict[str, Callable[..., None]] = {
-    "trace": leaf_trace,
-    "equal_columns": leaf_equal,
-    "equal_rows": partial(leaf_equal, flip=True),
-    "equal_both": leaf_both,
-    "cell": leaf_cell,
-    "minor": leaf_minor,
-    "free_minor": leaf_free_minor,
-    "identity": leaf_identity,
+    "cell": cell_leaf,
+    "minor": minor_leaf,
+    "free_minor": free_minor,
+    "span": span,
+    "span_t": span,
+    "identity": identity,
+    "trace": trace,
+    "equal_columns": equal,
+    "equal_rows": equal,
+    "equal_both": both,
 }
 
 
@@ -1324,6 +1297,22 @@ LEAVES: dict[str, Callable[..., None]] = {
 
 Branch = tuple[dict[Cell, tuple[Poly, Poly]], tuple[Poly, ...]]
 Rule = Callable[[Any, Branch, int], None]
+CASES: dict[str, list[Form]] = {}
+case_tree = partial(node, CASES)
+matrix_form = many(record(index, index, polynomial))
+solve_forms = [matrix_form, many(record(indices, indices))]
+CASES |= {
+    "split": [polynomial, place, case_tree, case_tree],
+    "empty": [],
+    "minor": [indices, indices, place, case_tree],
+    "conflict": [indices, indices],
+    "clear": [index, index, index, case_tree],
+    "clear_t": [index, index, index, case_tree],
+    "pivot": [index, some(indices), case_tree, case_tree],
+    "pivot_t": [index, some(indices), case_tree, case_tree],
+    "solve": solve_forms,
+    "solve_t": solve_forms,
+}
 
 
 def root(obs: Iterable[Cell]) -> Branch:
@@ -1331,7 +1320,7 @@ def root(obs: Iterable[Cell]) -> Branch:
     return {cell: ({(cell,): Fraction(1)}, ONE) for cell in obs}, ()
 
 
-def free(branch: Branch) -> set[Cell]:
+def free(branch: Branch) -> set[Any]:
     """Return the free cells."""
     return {v for v, (top, _) in branch[0].items() if top == {(v,): 1}}
 
@@ -1353,28 +1342,10 @@ def solved(branch: Branch, p: Poly, v: Cell) -> Branch:
     return found, tuple(put(q, v, over, lead) for q in nonzero)
 
 
-def is_generic(p: Poly, nonzero: Sequence[Poly]) -> bool:
-    """Whether p is not 0 on the branch for almost all parameters."""
-    parameters = {v for v in variables(p) if len(v) == 1}
-    return any(is_product(q, nonzero) for q in coefficients(p, parameters).values())
-
-
-CASES: dict[str, list[Form]] = {}
-case_tree = partial(node, CASES)
-solve_entries = many(record(index, index, polynomial))
-choices_form = many(record(indices, indices))
-CASES |= {
-    "split": [polynomial, place, case_tree, case_tree],
-    "empty": [],
-    "minor": [indices, indices, place, case_tree],
-    "conflict": [indices, indices],
-    "clear": [index, index, index, case_tree],
-    "clear_t": [index, index, index, case_tree],
-    "pivot": [index, indices, case_tree, case_tree],
-    "pivot_t": [index, indices, case_tree, case_tree],
-    "solve": [solve_entries, choices_form],
-    "solve_t": [solve_entries, choices_form],
-}
+def allowed(branch: Branch, *polys: Poly) -> None:
+    """Check that polynomials are about free cells and parameters."""
+    names = {v for v in variables(*polys) if len(v) == 2}
+    need(names <= free(branch), "11: a variable that is neither a free cell nor a parameter")
 
 
 def follow(tree: Any, branch: Branch, rule: Rule, depth: int) -> None:
@@ -1395,8 +1366,9 @@ def follow(tree: Any, branch: Branch, rule: Rule, depth: int) -> None:
 def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> None:
     """Apply the rules 3 to 10."""
     name, *parts = tree
-    flip = name.endswith("_t")
-    side = turned(state) if flip else state
+    flip = is_transposed(name)
+    side = state.turned() if flip else state
+    at = (lambda i, j: (j, i)) if flip else (lambda i, j: (i, j))
     rule = partial(case_rule, state)
     if name == "minor":
         rows, cols, v, rest = parts
@@ -1408,16 +1380,16 @@ def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> None:
     elif name in ("clear", "clear_t"):
         i, j, other, rest = parts
         say(depth, f"{name}: by entry {i} of line {j}, make that of line {other} zero")
-        follow(rest, cleared(side, branch, flip, i, j, other), rule, depth)
+        follow(rest, cleared(side, branch, at, i, j, other), rule, depth)
     elif name in ("pivot", "pivot_t"):
         i, lines, zero, rest = parts
         say(depth, f"{name}: line {i} is zero across {lines}, or mixing leaves one entry there")
-        none, one = pivoted(side, branch, flip, i, lines)
+        none, one = pivoted(side, branch, at, i, lines)
         follow(zero, none, rule, depth + 1)
         follow(rest, one, rule, depth + 1)
     else:
         say(depth, "factors are given" + (", the second one first" if flip else ""))
-        solve(side, branch, flip, *parts)
+        solve(side, branch, at, *parts)
 
 
 def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]) -> Poly:
@@ -1442,140 +1414,136 @@ def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]
 def fresh(branch: Branch, chosen: set[Cell]) -> tuple[Poly, ...]:
     """Check that nothing else speaks of some free cells; return the nonzero polynomials left."""
     need(chosen <= free(branch), "11: a cell that is not free would change")
-    others = [pair for cell, pair in branch[0].items() if cell not in chosen]
-    need(not any(variables(p) & chosen for pair in others for p in pair), "11: spoken of elsewhere")
+    others = [p for cell, pair in branch[0].items() if cell not in chosen for p in pair]
+    need(not variables(*others) & chosen, "11: spoken of elsewhere")
     return tuple(q for q in branch[1] if not variables(q) & chosen)
 
 
-def cleared(state: State, branch: Branch, flip: bool, i: int, j: int, other: int) -> Branch:
+Place = Callable[[int, int], Cell]  # the name of a cell of a problem that may be transposed
+
+
+def cleared(state: State, branch: Branch, at: Place, i: int, j: int, other: int) -> Branch:
     """Rules 5 and 6: subtract a multiple of column j, so that (i, other) becomes 0."""
-    at = partial(cell_at, flip)
-    need(i < state.m and max(j, other) < state.n and j != other, "11.5: no such lines")
-    covered = all(other in block.cols for block in state.blocks if j in block.cols)
-    seen, seen_too = ({a for a, b in state.obs if b == c} for c in (other, j))
-    need(covered and seen <= seen_too, "11.5: the line is not covered or observed like that")
+    lines = state.columns()
+    seen, covered = lines.get(other, []), all(other in b.cols for b in state.blocks if j in b.cols)
+    need(covered and set(seen) <= set(lines.get(j, [])), "11.5: not covered or observed like that")
     changed = {at(a, other) for a in seen if branch[0][at(a, j)][0]}
-    need(at(i, other) in changed, "11.5: the entry is not among those that change")
+    need(j != other and at(i, other) in changed, "11.5: not among the entries that change")
     need(is_product(branch[0][at(i, j)][0], branch[1]), "11.5: the pivot may be 0")
     nonzero = fresh(branch, changed)
     return {**branch[0], at(i, other): ({}, ONE)}, nonzero
 
 
 def pivoted(
-    state: State, branch: Branch, flip: bool, i: int, cols: Sequence[int]
+    state: State, branch: Branch, at: Place, i: int, cols: Sequence[int]
 ) -> tuple[Branch, Branch]:
     """Rules 7 and 8: row i is 0 in some columns, or only in the first of them not, if mixed."""
-    at = partial(cell_at, flip)
-    need(i < state.m and cols, "11.7: no such lines")
-    blocks = {frozenset(k for k, b in enumerate(state.blocks) if c in b.cols) for c in cols}
-    seen = {frozenset(a for a, b in state.obs if b == c) for c in cols}
-    need(len(blocks) == len(seen) == 1, "11.7: the lines differ in blocks or observed cells")
-    rows = next(iter(seen))
+    lines, first = state.columns(), cols[0]
+    rows = lines.get(first, [])
     need(i in rows, "11.7: not observed")
+    for c in cols:
+        alike = all((c in block.cols) == (first in block.cols) for block in state.blocks)
+        need(alike and lines.get(c) == rows, "11.7: lines differ in blocks or observed cells")
     none = branch
     for c in cols:
         none = solved(none, {(at(i, c),): Fraction(1)}, at(i, c))
     hot = [a for a in rows if any(branch[0][at(a, c)][0] for c in cols)]
     nonzero = fresh(branch, {at(a, c) for a in hot for c in cols})
     entries = branch[0] | {at(i, c): ({}, ONE) for c in cols[1:]}
-    return none, (entries, (*nonzero, {(at(i, cols[0]),): Fraction(1)}))
+    return none, (entries, (*nonzero, {(at(i, first),): Fraction(1)}))
 
 
-def allowed(branch: Branch, *polys: Poly) -> None:
-    """Check that polynomials are about free cells and parameters."""
-    names = {v for p in polys for v in variables(p) if len(v) == 2}
-    need(names <= free(branch), "11: a variable that is neither a free cell nor a parameter")
-
-
-def solve(state: State, branch: Branch, flip: bool, given: Any, choices: Any) -> None:
+def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> None:
     """Rules 9 and 10: with X as given, every column of the target can be solved for."""
-    xs = {(i, k): p for i, k, p in given}
-    need(len(xs) == len(given), "11.9: an entry twice")
-    count = len(state.blocks)
-    need(all(k < count and i in state.blocks[k].rows for i, k in xs), "11.9: off the blocks")
+    every_x, every_y = entries_of(state.blocks)
+    xs, lines = table(given, every_x, "11.9"), state.columns()
     allowed(branch, *xs.values())
-    lines = columns(state)
     need(len(choices) == len(lines), "11.9: one choice per line")
     for (j, rows), (used, ks) in zip(lines.items(), choices, strict=True):
         need(set(used) <= set(rows) and len(used) == len(ks), "11.9: rows of a choice")
-        fits = all(k < count and j in state.blocks[k].cols for k in ks)
-        need(fits, "11.9: blocks of a choice")
+        need(all((k, j) in every_y for k in ks), "11.9: blocks of a choice")
         block = [[xs.get((a, k), {}) for k in ks] for a in used]
         need(is_generic(determinant(block), branch[1]), "11.9: the minor may be 0")
         for i in (i for i in rows if i not in used):
             lined = []
             for a in (*used, i):
-                top, bottom = branch[0][cell_at(flip, a, j)]
+                top, bottom = branch[0][at(a, j)]
                 lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
             need(not determinant(lined), "11.9: a row is not a combination of the chosen ones")
 
 
-# Section 9: certificates of closedness
+# Section 9: certificates of closedness; each rule returns what the answer has to say
 
 
-Verdict = tuple[str, str]
-part_rules: dict[str, list[Form]] = {}
-part_form = partial(node, part_rules)
-PROOF: dict[str, list[Form]] = {"components": [many(part_form)]}
-part_rules |= {
-    "free": [one_or_more, evidence_form, partial(node, PROOF)],
+Answer = dict[str, Any]
+PARTS: dict[str, list[Form]] = {}
+PROOF: dict[str, list[Form]] = {"components": [many(partial(node, PARTS))]}
+PARTS |= {
+    "free": [*free_form, partial(node, PROOF)],
     "comparable": [],
     "rank": [],
     "cases": [case_tree],
 }
-PROOF |= part_rules
+PROOF |= PARTS
 
 
-def two(chain: tuple[Matrix, ...]) -> tuple[Matrix, Matrix]:
-    """Return the supports if they are two."""
-    need(len(chain) == 2, "9: two supports are wanted")
-    return chain[0], chain[1]
+def closed(reason: str) -> Answer:
+    """Return a verdict."""
+    return {"value": "closed", "reason": reason}
 
 
-def single(certificate: Typed) -> Verdict:
+def not_closed(reason: str) -> Answer:
+    """Return a verdict."""
+    return {"value": "not_closed", "reason": reason}
+
+
+def chain_of(certificate: Typed, count: int | None = None) -> tuple[Matrix, ...]:
+    """Return the supports, if wanted so many."""
+    chain: tuple[Matrix, ...] = certificate["problem"]["supports"]
+    need(count in (None, len(chain)), "9: another number of supports is wanted")
+    return chain
+
+
+def single(certificate: Typed) -> Answer:
     """9.1: one factor."""
-    need(len(certificate["problem"]["supports"]) == 1, "9.1: more than one support")
-    return "closed", "one factor: a coordinate subspace"
+    chain_of(certificate, 1)
+    return closed("one factor: a coordinate subspace")
 
 
-def comparable_rectangles(certificate: Typed) -> Verdict:
+def comparable_rectangles(certificate: Typed) -> Answer:
     """9.2: orthogonal terms."""
-    blocks = terms(*two(certificate["problem"]["supports"]))
-    need(comparable(blocks), "9.2: two rectangles cross")
+    blocks = terms(*chain_of(certificate, 2))
+    need(comparable(blocks, blocks), "9.2: two rectangles cross")
     say(1, f"any two of {len(blocks)} rectangles are disjoint or comparable")
-    return "closed", "any two rectangles are disjoint or comparable"
+    return closed("any two rectangles are disjoint or comparable")
 
 
-def kronecker(certificate: Typed) -> Verdict:
+def kronecker(certificate: Typed) -> Answer:
     """9.3: a chain of Kronecker-sparse factors."""
-    size = integer(1, 2**62)
-    patterns = many(record(size, size, size, size))(certificate["patterns"])
-    chain = certificate["problem"]["supports"]
+    patterns, chain = certificate["patterns"], chain_of(certificate)
     need(len(patterns) == len(chain), "9.3: as many patterns as supports")
     for (a, b, c, d), support in zip(patterns, chain, strict=True):
         say(1, f"a factor of pattern {(a, b, c, d)}")
         need(a * b * d == len(support) and a * c * d == len(support[0]), "9.3: size")
         for x, row in enumerate(support):
             i, h = x // (b * d), x % d
-            ones = {i * c * d + k * d + h for k in range(c)}
-            need({y for y, one in enumerate(row) if one} == ones, "9.3: not the pattern")
+            need(ones(row) == {i * c * d + k * d + h for k in range(c)}, "9.3: not the pattern")
     for (a, _, c, d), (a2, _, _, d2) in pairwise(patterns):
         chainable = a2 % a == 0 and d % d2 == 0 and (a * c) % a2 == 0
         need(chainable, "9.3: two neighbours are not chainable")
-    return "closed", "a chainable chain of Kronecker-sparse factors"
+    return closed("a chainable chain of Kronecker-sparse factors")
 
 
-def reduced(certificate: Typed) -> Verdict:
+def reduced(certificate: Typed) -> Answer:
     """9.4: free families, components, comparable rectangles, bounded ranks and cases."""
-    factors = two(certificate["problem"]["supports"])
-    proof = node(PROOF, certificate["proof"])
-    holds(start(*factors), proof, 1)
+    proof = certificate["proof"]
+    holds(start(*chain_of(certificate, 2)), proof, 1)
     count = 0
     while proof[0] == "free":
         count, proof = count + len(proof[1]), proof[3]
     names = [part[0] for part in (proof[1] if proof[0] == "components" else [proof])]
     if not names:
-        return "closed", f"a coordinate subspace: {count} blocks in free families"
+        return closed(f"a coordinate subspace: {count} blocks in free families")
     texts = {
         "cases": "where factors were found in all cases",
         "comparable": "of comparable rectangles",
@@ -1584,123 +1552,116 @@ def reduced(certificate: Typed) -> Verdict:
     }
     found = [f"{names.count(name)} {text}" for name, text in texts.items() if name in names]
     first = f"{count} blocks in free families, then " if count else ""
-    return "closed", f"{first}parts: {', '.join(found)}"
+    return closed(f"{first}parts: {', '.join(found)}")
 
 
 def holds(state: State, proof: Any, depth: int) -> None:
     """Check a proof that an observed set is closed."""
+    blocks, (rows, cols) = state.blocks, lines_of(state.blocks)
     if proof[0] == "free":
         holds(free_step(state, proof[1], proof[2], depth), proof[3], depth)
     elif proof[0] == "components":
-        classes = components(state)
-        say(depth, f"{len(classes)} components are left")
-        need(len(proof[1]) == len(classes), "9.4: one part per component")
-        for ks, part in zip(classes, proof[1], strict=True):
-            holds(family(state, ks), part, depth + 1)
+        found = state.components()
+        say(depth, f"{len(found)} components are left")
+        need(len(proof[1]) == len(found), "9.4: one part per component")
+        for component, part in zip(found, proof[1], strict=True):
+            holds(component, part, depth + 1)
     elif proof[0] == "comparable":
-        say(depth, f"{len(state.blocks)} blocks are comparable rectangles")
-        whole = all((i, j) in state.obs for b in state.blocks for i in b.rows for j in b.cols)
+        say(depth, f"{len(blocks)} blocks are comparable rectangles")
+        whole = all(len(state.cells(b)) == len(b.rows) * len(b.cols) for b in blocks)
         need(whole, "9.4: a cell of a block is not observed")
-        need(comparable(state.blocks), "9.4: two blocks cross")
+        need(comparable(blocks, blocks), "9.4: two blocks cross")
     elif proof[0] == "rank":
-        rows = frozenset[int]().union(*(b.rows for b in state.blocks))
-        cols = frozenset[int]().union(*(b.cols for b in state.blocks))
-        say(depth, f"rank at most {len(state.blocks)} on {len(rows)} x {len(cols)} cells")
-        whole = all((i, j) in state.obs for i in rows for j in cols)
+        say(depth, f"rank at most {len(blocks)} on {len(rows)} x {len(cols)} cells")
+        whole = all(cell in state.obs for cell in all_pairs(rows, cols))
         need(whole, "9.4: a cell is not observed")
-        lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in state.blocks)
+        lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in blocks)
         need(all(z <= t for t, z in enumerate(lacks)), "9.4: a block lacks too much")
     else:
         say(depth, "cases of the target:")
         follow(proof[1], root(state.obs), partial(case_rule, state), depth + 1)
 
 
-curve_form = many(record(index, index, mapping(integer(-1000, 1000), rational)))
+def limit_of(
+    certificate: Typed, blocks: Sequence[Block], obs: frozenset[Cell], rows: Any, cols: Any
+) -> Window:
+    """Return the window of some rows and columns with the limit of a curve."""
+    limit, (xs, ys) = certificate["limit"], entries_of(blocks)
+    h, w, count = len(rows), len(cols), len(blocks)
+    window_xs = frozenset((a, k) for a, i in enumerate(rows) for k in range(count) if (i, k) in xs)
+    window_ys = frozenset((k, b) for b, j in enumerate(cols) for k in range(count) if (k, j) in ys)
+    seen = frozenset((a, b) for a in range(h) for b in range(w) if (rows[a], cols[b]) in obs)
+    need(len(limit) == h and all(len(row) == w for row in limit), "9.5.6: size of the limit")
+    return Window(h, w, count, window_xs, window_ys, seen, limit)
 
 
-def window_of(certificate: Typed) -> tuple[Window, list[Any]]:
-    """Return the window of 9.5 with its limit, and the two curves, after checking 1 to 7."""
-    first, second = two(certificate["problem"]["supports"])
-    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
-    left, right = (curve_form(certificate[name]) for name in ("left", "right"))
-    limit = many(many(rational))(certificate["limit"])
-    steps = many(partial(node, STEPS))(certificate["reductions"])
+def converges(window: Window, found: Mapping[Cell, Series], label: str) -> None:
+    """Check that a curve has no pole on the observed cells and tends to the limit, 9.5.7."""
+    for i, j in all_pairs(range(window.h), range(window.w)):
+        if (i, j) in window.obs:
+            tends(found.get((i, j), {}), window.limit[i][j], label)
+        else:
+            need(window.limit[i][j] == 0, f"{label}: a limit where nothing is observed")
+
+
+def tends(series: Series, limit: Fraction | int, label: str) -> None:
+    """Check that a Laurent polynomial tends to its limit."""
+    need(all(e >= 0 for e in series), f"{label}: a pole")
+    need(series.get(0, 0) == limit, f"{label}: not the limit")
+
+
+def window_of(certificate: Typed) -> tuple[Window, int]:
+    """Return the window of 9.5 with its limit, and the order of the curve, after 1 to 7."""
+    first, second = chain_of(certificate, 2)
+    rows, cols = certificate["rows"], certificate["columns"]
+    curves = [certificate["left"], certificate["right"]]
     m, n = len(first), len(second[0])
-    every = frozenset((i, j) for i in range(m) for j in range(n))
-    state = start(first, second) if steps else State(m, n, every, terms(first, second))
-    for taken in steps:
+    state = State(m, n, frozenset(all_pairs(range(m), range(n))), terms(first, second))
+    if certificate["reductions"]:
+        state = start(first, second)
+    for taken in certificate["reductions"]:
         state = step(state, taken, 1)
     need(all(i < m for i in rows) and all(j < n for j in cols), "9.5.4: no such row or column")
-    h, w, blocks = len(rows), len(cols), list(enumerate(state.blocks))
-    xs = frozenset((a, k) for a, i in enumerate(rows) for k, b in blocks if i in b.rows)
-    ys = frozenset((k, c) for c, j in enumerate(cols) for k, b in blocks if j in b.cols)
-    obs = frozenset((a, c) for a in range(h) for c in range(w) if (rows[a], cols[c]) in state.obs)
-    window = Window(h, w, xs, ys, len(blocks), obs, limit)
+    window = limit_of(certificate, state.blocks, state.obs, rows, cols)
     say(1, f"on rows {rows} and columns {cols}, X(t) Y(t) converges as t goes to 0")
-    for entries, where in ((left, xs), (right, ys)):
-        places = [(a, b) for a, b, _ in entries]
-        need(len(set(places)) == len(places), "9.5.5: an entry twice")
-        need(set(places) <= where, "9.5.5: an entry outside the support")
-    need(len(limit) == h and all(len(row) == w for row in limit), "9.5.6: size of the limit")
-    converges(window, left, right)
-    return window, [left, right]
+    xs, ys = table(curves[0], window.xs, "9.5.5"), table(curves[1], window.ys, "9.5.5")
+    converges(window, matrix_product(xs, ys, series_mul), "9.5.7")
+    return window, order(curves)
 
 
-def converges(window: Window, left: Any, right: Any) -> None:
-    """Check that the curve has no pole on the observed cells and tends to the limit, 9.5.7."""
-    xs, ys = ({(a, b): p for a, b, p in part} for part in (left, right))
-    for i in range(window.h):
-        for j in range(window.w):
-            if (i, j) not in window.obs:
-                need(window.limit[i][j] == 0, "9.5.7: a limit where nothing is observed")
-                continue
-            total: dict[int, Fraction] = {}
-            for k in window.terms(i, j):
-                for e, u in xs.get((i, k), {}).items():
-                    for f, v in ys.get((k, j), {}).items():
-                        total[e + f] = total.get(e + f, Fraction(0)) + u * v
-            need(not any(v for e, v in total.items() if e < 0), "9.5.7: a pole")
-            need(total.get(0, 0) == window.limit[i][j], "9.5.7: not the limit")
-
-
-def order(curves: list[Any]) -> int:
+def order(curves: Iterable[Any]) -> int:
     """Return the largest exponent without its sign."""
-    powers = [abs(e) for side in curves for *_, p in side for e, v in p.items() if v]
-    return max(powers, default=0)
+    return max((abs(e) for curve in curves for *_, p in curve for e in p), default=0)
 
 
-def not_closed(certificate: Typed) -> Verdict:
+def curve_to_no_product(certificate: Typed) -> Answer:
     """9.5: a curve whose limit is not a product."""
-    tree = exclusion_tree(certificate["exclusion"])
-    window, curves = window_of(certificate)
+    window, order = window_of(certificate)
+    tree, h, w = certificate["exclusion"], window.h, window.w
     say(1, "to a matrix that is not a product:")
-    exclude(window, tree, Known(), 2)
-    h, w = window.h, window.w
+    exclude(window, tree, 2)
     if (h, w) == (2, 2) and tree == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
-        if items(certificate["reductions"]):
-            return "not_closed", "LU window on 2 rows and 2 columns"
+        if certificate["reductions"]:
+            return not_closed("LU window on 2 rows and 2 columns")
+        used = {k for _, k, _ in certificate["left"]} | {k for k, _, _ in certificate["right"]}
         first, second = (window.terms(i, i) for i in (0, 1))
-        used = {k for _, k, _ in curves[0]} | {k for k, _, _ in curves[1]}
         a, b = first[0], min((used & set(second)) - set(first))
-        rows, cols = (tuple(certificate[name]) for name in ("rows", "columns"))
-        where = f"at rows {rows} and columns {cols}, terms {a} and {b}"
-        return "not_closed", f"LU window {where}"
+        where = f"rows {certificate['rows']} and columns {certificate['columns']}"
+        return not_closed(f"LU window at {where}, terms {a} and {b}")
     begins = {(2, 3): "span", (3, 2): "span_t"}.get((h, w))
     if tree[:3] == (begins, (0, 1), 1):
-        return "not_closed", f"merge window on {h} rows and {w} columns"
-    return "not_closed", f"curve of order {order(curves)} on {h} rows and {w} columns"
+        return not_closed(f"merge window on {h} rows and {w} columns")
+    return not_closed(f"curve of order {order} on {h} rows and {w} columns")
 
 
-def external(certificate: Typed) -> Verdict:
+def external(certificate: Typed) -> Answer:
     """9.6: the same, where z3 is believed that the limit is not a product."""
-    window, curves = window_of(certificate)
+    window, order = window_of(certificate)
     need(certificate["problem"]["field"] == "real", "9.6: z3 is asked about the reals")
-    need(certificate["engine"] == "z3", "9.6: an unknown engine")
     say(1, "to a matrix that is not a product, says z3 of this formula:")
     for line in formula(window):
         say(2, line)
-    text = f"curve of order {order(curves)}, relying on z3 that its limit is no product"
-    return "not_closed", text
+    return not_closed(f"curve of order {order}, relying on z3 that its limit is no product")
 
 
 def formula(window: Window) -> list[str]:
@@ -1726,110 +1687,93 @@ chain_tree = partial(node, CHAIN_CASES)
 CHAIN_CASES |= {
     "split": [polynomial, place, chain_tree, chain_tree],
     "empty": [],
-    "product": [many(solve_entries), polynomial],
+    "product": [many(matrix_form), polynomial],
 }
+paths = some(many(many(index)))
+chain_step = partial(
+    node,
+    {
+        "absorb": [index, word("left", "right")],
+        "contract": [index, free_steps],
+        "cases": [index, integer(1, 2**62), chain_tree],
+        "through": [index, integer(3, 2**62), index, paths, paths, free_steps],
+    },
+)
 
 
-def paths_form(value: Any) -> tuple[tuple[int, ...], ...]:
-    """Return paths, at least one."""
-    need(items(value), "12: no path")
-    return tuple(tuple(map(index, items(path))) for path in value)
-
-
-CHAIN_STEPS: dict[str, list[Form]] = {
-    "absorb": [index, word("left", "right")],
-    "contract": [index, many(partial(node, {"free": STEPS["free"]}))],
-    "cases": [index, integer(1, 2**62), chain_tree],
-    "through": [
-        *[index, integer(3, 2**62), index, paths_form, paths_form],
-        many(partial(node, {"free": STEPS["free"]})),
-    ],
-}
+def transposed(matrix: Matrix) -> Matrix:
+    """Return the transposed matrix."""
+    return tuple(zip(*matrix, strict=True))
 
 
 def reach(group: Sequence[Matrix]) -> Matrix:
     """Return the support of a product: where a path of ones leads."""
     total = group[0]
     for factor in group[1:]:
-        columns_of = list(zip(*factor, strict=True))
-        total = tuple(
-            tuple(int(any(a and b for a, b in zip(row, col, strict=True))) for col in columns_of)
-            for row in total
-        )
+        columns = [ones(column) for column in transposed(factor)]
+        total = tuple(tuple(int(bool(ones(row) & c)) for c in columns) for row in total)
     return total
 
 
-def ones(support: Matrix) -> frozenset[Cell]:
-    """Return the places of the ones."""
-    return frozenset((i, j) for i, row in enumerate(support) for j, one in enumerate(row) if one)
+def inside(group: Sequence[Matrix], rows: Sequence[int], cols: Sequence[int]) -> list[Matrix]:
+    """Return the factors, the first on some rows and the last on some columns."""
+    part = list(group)
+    part[0] = tuple(part[0][i] for i in rows)
+    part[-1] = tuple(tuple(row[j] for j in cols) for row in part[-1])
+    return part
 
 
 def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
     """Return the chain after one step, which has to keep the set of products."""
-    name, at, more = taken[:3]
+    name, at, more, *rest = taken
     if name == "absorb":
         other = at + 1 if more == "right" else at - 1
         need(at < len(chain) and 0 <= other < len(chain), "12: no such factor")
         say(1, f"factor {at} is absorbed by its {more} neighbour")
-        own, pair = chain[at], sorted((at, other))
+        own, low = chain[at], min(at, other)
         need(len(own) == len(own[0]), "12: not square")
         need(all(own[i][i] for i in range(len(own))), "12: a diagonal entry is missing")
-        inside = ones(reach([chain[k] for k in pair])) <= ones(chain[other])
-        need(inside, "12: the product does not lie inside the neighbour")
+        both = support_of(reach(chain[low : low + 2]))
+        need(both <= support_of(chain[other]), "12: the product does not lie inside the neighbour")
         return chain[:at] + chain[at + 1 :]
     count = 2 if name == "contract" else more
-    rest = taken[3:]
     need(at + count <= len(chain), "12: no such factors")
     say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
     group = chain[at : at + count]
     support = reach(group)
     if name == "contract":
-        state = start(*group)
-        for free_part in more:
-            state = step(state, free_part, 2)
-        need(not state.blocks, "12: a block is left")
+        nothing_left(start(*group), more)
     elif name == "through":
-        led_through(group, support, *rest)
+        led_through(group, support_of(support), *rest)
     else:
-        follow(taken[3], root(ones(support)), partial(chain_leaf, group, ones(support)), 2)
+        rule = partial(chain_leaf, group, support_of(support))
+        follow(rest[0], root(support_of(support)), rule, 2)
     return (*chain[:at], support, *chain[at + count :])
 
 
 def led_through(
-    group: Sequence[Matrix],
-    support: Matrix,
-    at: int,
-    rows: Sequence[Sequence[int]],
-    cols: Sequence[Sequence[int]],
-    steps: Sequence[Any],
+    group: Sequence[Matrix], support: frozenset[Cell], at: int, rows: Any, cols: Any, steps: Any
 ) -> None:
     """Check a pair of factors that reaches everything, and the paths that lead to it."""
     need(at + 2 <= len(group), "12: no such pair")
-    first, second = group[at : at + 2]
-    for paths, factors, size in (
-        (rows, group[:at], len(first)),
-        (cols, group[at + 2 :], len(second[0])),
-    ):
-        sizes = [*map(len, factors), len(factors[-1][0])] if factors else [size]
-        for path in paths:
-            need(len(path) == len(sizes), "12: length of a path")
-            need(all(p < s for p, s in zip(path, sizes, strict=True)), "12: place of a path")
-            steps_of = zip(factors, pairwise(path), strict=True)
-            need(all(factor[a][b] for factor, (a, b) in steps_of), "12: entry of a path")
-        need(all(len(set(p)) == len(p) for p in zip(*paths, strict=True)), "12: paths meet")
-    covered = frozenset(
-        (i[0], j[-1])
-        for i in rows
-        for j in cols
-        if any(a and b[j[0]] for a, b in zip(first[i[-1]], second, strict=True))
-    )
-    need(ones(support) <= covered, "12: the product covers more than the pair")
-    left = tuple(first[path[-1]] for path in rows)
-    right = tuple(tuple(row[path[0]] for path in cols) for row in second)
-    state = start(left, right)
-    for free_part in steps:
-        state = step(state, free_part, 2)
-    need(not state.blocks, "12: a block is left")
+    lead(rows, group[:at], len(group[at]))
+    lead(cols, group[at + 2 :], len(group[at + 1][0]))
+    pair = inside(group[at : at + 2], [path[-1] for path in rows], [path[0] for path in cols])
+    covered = {(rows[a][0], cols[b][-1]) for a, b in support_of(reach(pair))}
+    need(support <= covered, "12: the product covers more than the pair")
+    nothing_left(start(*pair), steps)
+
+
+def lead(paths: Sequence[Sequence[int]], factors: Sequence[Matrix], size: int) -> None:
+    """Check paths through factors that do not meet; without factors they are single places."""
+    edges = [support_of(factor) for factor in factors]
+    for path in paths:
+        need(len(path) == len(factors) + 1, "12: length of a path")
+        need(factors or path[0] < size, "12: place of a path")
+        steps = zip(pairwise(path), edges, strict=True)
+        need(all(pair in entries for pair, entries in steps), "12: entry of a path")
+    for places in zip(*paths, strict=True):
+        need(len(set(places)) == len(places), "12: paths meet")
 
 
 def chain_leaf(
@@ -1839,127 +1783,68 @@ def chain_leaf(
     _, factors, d = tree
     say(depth, "factors are given")
     need(len(factors) == len(group), "12: number of factors")
-    total: dict[Cell, Poly] | None = None
-    for given, own in zip(factors, group, strict=True):
-        found = {(a, b): p for a, b, p in given}
-        need(len(found) == len(given) and set(found) <= ones(own), "12: entries of a factor")
-        allowed(branch, *found.values())
-        total = found if total is None else product(total, found)
-    allowed(branch, d)
+    pairs = zip(factors, group, strict=True)
+    found = [table(given, support_of(own), "12") for given, own in pairs]
+    allowed(branch, d, *(p for factor in found for p in factor.values()))
+    total = reduce(partial(matrix_product, mul=mul), found)
     need(is_generic(d, branch[1]), "12: d may be 0")
     for cell in sorted(support):
         top, bottom = branch[0][cell]
-        same = mul((total or {}).get(cell, {}), bottom) == mul(d, top)
+        same = mul(total.get(cell, {}), bottom) == mul(d, top)
         need(same, "12: the product is not d times the target")
 
 
-def product(left: Mapping[Cell, Poly], right: Mapping[Cell, Poly]) -> dict[Cell, Poly]:
-    """Return the product of two matrices of polynomials."""
-    total: dict[Cell, Poly] = {}
-    for (i, k), p in left.items():
-        for (a, j), q in right.items():
-            if a == k:
-                total[i, j] = add(total.get((i, j), {}), mul(p, q))
-    return total
+def closedness(certificate: Typed, supports: Sequence[Matrix], field: Any = None) -> Typed:
+    """Return the problem of closedness of other supports over the same field."""
+    field = field or certificate["problem"]["field"]
+    return Typed("Closedness", {"supports": tuple(supports), "field": field})
 
 
-def shortened(certificate: Typed) -> Verdict:
+def shortened(certificate: Typed) -> Answer:
     """Section 12: a chain with the same products as a shorter one."""
-    problem, short = certificate["problem"], certificate["short"]
-    chain = problem["supports"]
-    for taken in many(partial(node, CHAIN_STEPS))(certificate["steps"]):
+    chain, short = chain_of(certificate), certificate["short"]
+    for taken in certificate["steps"]:
         chain = shorten(chain, taken)
-    kinds = [*TWO_FACTORS, "SingleFactorCertificate"]
-    need(is_typed(short, kinds), "12: no proof about one or two factors")
     value = "not_closed" if short.kind == "NotClosedCertificate" else "closed"
-    left = Typed("Closedness", {"supports": chain, "field": problem["field"]})
     say(1, f"{len(chain)} factors are left")
-    proof(short, left, value)
-    return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
+    proof(short, closedness(certificate, chain), value)
+    reason = f"same products as {len(chain)} factors: {short['answer']['reason']}"
+    return {"value": value, "reason": reason}
 
 
-def columns_at(matrix: Matrix, cols: Sequence[int]) -> Matrix:
-    """Return some columns of a matrix."""
-    return tuple(tuple(row[j] for j in cols) for row in matrix)
-
-
-def transposed(matrix: Matrix) -> Matrix:
-    """Return the transposed matrix."""
-    return tuple(zip(*matrix, strict=True))
-
-
-def chain_limit(certificate: Typed) -> Verdict:
+def chain_limit(certificate: Typed) -> Answer:
     """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
-    chain, cut = list(certificate["problem"]["supports"]), index(certificate["cut"])
-    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
-    factors = many(curve_form)(certificate["factors"])
-    limit = many(many(rational))(certificate["limit"])
-    tree = exclusion_tree(certificate["exclusion"])
+    chain, cut, factors = chain_of(certificate), certificate["cut"], certificate["factors"]
+    rows, cols = certificate["rows"], certificate["columns"]
     need(0 < cut < len(chain), "12.1: no such cut")
-    inside = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
-    need(inside, "12.1: no such row or column")
+    exist = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
+    need(exist, "12.1: no such row or column")
     need(len(factors) == len(chain), "12.1: number of factors")
-    h, w = len(rows), len(cols)
-    every = [ones(support) for support in chain]
-    every[0] = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(chain[0][i]) if v)
-    every[-1] = frozenset(
-        (k, b) for k, row in enumerate(chain[-1]) for b, j in enumerate(cols) if row[j]
-    )
-    total: dict[Cell, dict[int, Fraction]] = {(a, a): {0: Fraction(1)} for a in range(h)}
-    for entries, where in zip(factors, every, strict=True):
-        given = {(a, b): p for a, b, p in entries}
-        need(len(given) == len(entries) and set(given) <= where, "12.1: entries of a factor")
-        by_row: dict[int, list[tuple[int, Mapping[int, Fraction]]]] = {}
-        for (a, b), p in given.items():
-            by_row.setdefault(a, []).append((b, p))
-        product: dict[Cell, dict[int, Fraction]] = {}
-        for (i, a), p in total.items():
-            for b, q in by_row.get(a, []):
-                entry = product.setdefault((i, b), {})
-                for e, u in p.items():
-                    for f, v in q.items():
-                        entry[e + f] = entry.get(e + f, Fraction(0)) + u * v
-        total = product
-    need(len(limit) == h and all(len(row) == w for row in limit), "12.1: size of the limit")
-    for i in range(h):
-        for j in range(w):
-            found = total.get((i, j), {})
-            need(not any(v for e, v in found.items() if e < 0), "12.1: a pole")
-            need(found.get(0, 0) == limit[i][j], "12.1: not the limit")
-    left, right = reach(chain[:cut]), reach(chain[cut:])
-    xs = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(left[i]) if v)
-    ys = frozenset((k, b) for k, row in enumerate(right) for b, j in enumerate(cols) if row[j])
-    obs = frozenset((a, b) for a in range(h) for b in range(w))
-    window = Window(h, w, xs, ys, len(right), obs, limit)
-    exclude(window, tree, Known(), 2)
+    part, h, w = inside(chain, rows, cols), len(rows), len(cols)
+    pairs = zip(factors, part, strict=True)
+    curves = [table(entries, support_of(own), "12.1") for entries, own in pairs]
+    blocks = terms(reach(part[:cut]), reach(part[cut:]))
+    every = frozenset(all_pairs(range(h), range(w)))
+    window = limit_of(certificate, blocks, every, range(h), range(w))
+    converges(window, reduce(partial(matrix_product, mul=series_mul), curves), "12.1")
+    exclude(window, certificate["exclusion"], 2)
     cuts = f"no product of two factors cut before factor {cut}"
-    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {cuts}"
-    return "not_closed", text
+    return not_closed(f"curve of order {order(factors)} on {h} rows and {w} columns, {cuts}")
 
 
-def sub_chain(certificate: Typed) -> Verdict:
+def sub_chain(certificate: Typed) -> Answer:
     """Section 12.2: a part that is not closed where the others lead one to one."""
-    problem = certificate["problem"]
-    chain, first, last = (
-        problem["supports"],
-        index(certificate["first"]),
-        index(certificate["last"]),
-    )
-    rows, cols = one_or_more(certificate["rows"]), one_or_more(certificate["columns"])
+    chain, first, last = chain_of(certificate), certificate["first"], certificate["last"]
+    rows, cols = certificate["rows"], certificate["columns"]
     need(first <= last < len(chain), "12.2: no such part")
     top = places(rows, chain[:first], len(chain[0]))
     after = [transposed(support) for support in reversed(chain[last + 1 :])]
     bottom = places(cols, after, len(chain[-1][0]))
-    part = list(chain[first : last + 1])
-    part[0] = tuple(part[0][i] for i in top)
-    part[-1] = columns_at(part[-1], bottom)
-    left = Typed("Closedness", {"supports": tuple(part), "field": problem["field"]})
     say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
-    proof(certificate["part"], left, "not_closed")
-    return "not_closed", (
-        f"factors {first} to {last} are not closed on {len(rows)} rows and {len(cols)} columns, "
-        "which the others lead to one to one"
-    )
+    part = inside(chain[first : last + 1], top, bottom)
+    proof(certificate["part"], closedness(certificate, part), "not_closed")
+    where = f"{len(rows)} rows and {len(cols)} columns, which the others lead to one to one"
+    return not_closed(f"factors {first} to {last} are not closed on {where}")
 
 
 def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[int]:
@@ -1974,325 +1859,220 @@ def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[i
     return found
 
 
-def peeled_chain(certificate: Typed) -> Verdict:
+def peeled_chain(certificate: Typed) -> Answer:
     """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
-    problem, side = certificate["problem"], word("first", "last")(certificate["side"])
-    chain = problem["supports"]
+    chain, side = chain_of(certificate), certificate["side"]
     need(len(chain) > 1, "12.3: one factor")
     rest = chain[1:] if side == "first" else chain[:-1]
-    turned_chain = [transposed(support) for support in reversed(chain)]
-    *others, final = turned_chain if side == "first" else chain
-    whole, near = (transposed(support) for support in (reach(others), others[-1]))
-
-    def inside(a: Sequence[int], b: Sequence[int]) -> bool:
-        return all(v or not u for u, v in zip(a, b, strict=True))
-
-    def meet(a: Sequence[int], b: Sequence[int]) -> bool:
-        return any(u and v for u, v in zip(a, b, strict=True))
-
-    for k, m in combinations(range(len(final)), 2):
-        if meet(whole[k], whole[m]) and meet(final[k], final[m]):
-            one = inside(near[k], near[m]) and inside(final[m], final[k])
-            other = inside(near[m], near[k]) and inside(final[k], final[m])
-            need(one or other, "12.3: two terms are not comparable")
-    left = Typed("Closedness", {"supports": tuple(rest), "field": problem["field"]})
+    turned = tuple(transposed(support) for support in reversed(chain))
+    *others, final = turned if side == "first" else chain
+    products, near = terms(reach(others), final), terms(others[-1], final)
+    need(comparable(products, near), "12.3: two terms are not comparable")
     say(1, f"the {side} factor peels off")
-    proof(certificate["rest"], left, "closed")
-    text = f"the {side} factor meets the others in comparable terms, and they are closed"
-    return "closed", text
+    proof(certificate["rest"], closedness(certificate, rest), "closed")
+    return closed(f"the {side} factor meets the others in comparable terms, and they are closed")
 
 
-# Sections 4, 13 and 14: proofs, training, repair and solutions
+# Sections 13 and 14: training and repair
 
 
-CLOSEDNESS: dict[str, Callable[[Typed], Verdict]] = {
-    "SingleFactorCertificate": single,
-    "ComparableCertificate": comparable_rectangles,
-    "KroneckerChainCertificate": kronecker,
-    "ReducedClosedCertificate": reduced,
-    "NotClosedCertificate": not_closed,
-    "ExternalExclusionCertificate": external,
-    "ShortenedChainCertificate": shortened,
-    "ChainLimitCertificate": chain_limit,
-    "SubChainCertificate": sub_chain,
-    "PeeledChainCertificate": peeled_chain,
-}
-
-
-def proof(certificate: Any, problem: Typed, value: str | None = None) -> bool:
-    """Check a certificate of a problem, T1 and T2 or D1 to D4; return whether it relies on z3."""
-    need(is_typed(certificate, LISTED[problem.kind]), "T1: a kind that is not listed")
-    need(certificate["problem"] == problem, "D2: about another problem")
-    answer = certificate["answer"]
-    if problem.kind == "SparseTraining":
-        return training(certificate, problem)
-    if problem.kind == "NearestClosedSupport":
-        return repair(certificate, problem)
-    need(is_typed(answer, ["ClosednessVerdict"]), "V1: no verdict")
-    need(value in (None, answer["value"]), "D3: another verdict")
-    verdict, reason = CLOSEDNESS[certificate.kind](certificate)
-    need(answer["value"] == verdict, "V2: the verdict is not that of the kind")
-    need(answer["reason"] == reason, f"V4: the reason is not {reason!r}")
-    return believes(certificate)
-
-
-def believes(certificate: Typed) -> bool:
-    """Whether the word of z3 is a part of a proof."""
-    if certificate.kind == "SubChainCertificate":
-        return believes(certificate["part"])
-    return certificate.kind == "ExternalExclusionCertificate"
-
-
+ONE_OUTPUT = "one hidden layer and one output: an optimum exists for all data"
 TREES = (
     "every hidden unit feeds one unit or one output, but for units of the last hidden layer whose "
     "outputs no other feeds: an optimum exists for all data"
 )
+NOT_CLOSED = (
+    "the set of products with these supports is not closed, so some data set has no optimum"
+)
 
 
-def training(certificate: Typed, problem: Typed) -> bool:
-    """Section 13: whether an optimum exists for all data."""
-    answer, chain = certificate["answer"], problem["supports"]
-    need(is_typed(answer, ["TrainingVerdict"]), "13: no verdict")
-    if certificate.kind != "TrainingCertificate":
-        return data_set(certificate, problem)
-    inner = certificate["closedness"]
-    if answer["value"] != "may_not_be_attained":
-        need(answer["value"] == "attained", "13: no verdict is proved")
-        need(inner is None, "13: nothing is to be proved of closedness")
-        if answer["condition"] == "one hidden layer and one output: an optimum exists for all data":
-            need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
-            return False
-        need(answer["condition"] == TREES, "13: another condition")
-        trees(problem)
-        return False
-    condition = "the set of products with these supports is not closed, "
-    condition += "so some data set has no optimum"
-    need(answer["condition"] == condition, "13: another condition")
-    real = Typed("Closedness", {"supports": chain, "field": "real"})
-    return proof(inner, real, "not_closed")
+def training(certificate: Typed) -> Answer:
+    """13.1: whether an optimum exists for all data."""
+    chain, problem = chain_of(certificate), certificate["problem"]
+    if certificate["closedness"] is not None:
+        proof(certificate["closedness"], closedness(certificate, chain, "real"), "not_closed")
+        return {"value": "may_not_be_attained", "condition": NOT_CLOSED}
+    if certificate["answer"]["condition"] == ONE_OUTPUT:
+        need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
+        return {"value": "attained", "condition": ONE_OUTPUT}
+    trees(chain, problem["hidden_biases"])
+    return {"value": "attained", "condition": TREES}
 
 
-def trees(problem: Typed) -> None:
+def trees(chain: Sequence[Matrix], hidden_biases: bool) -> None:
     """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
-    chain, depth = problem["supports"], len(problem["supports"])
-    edges = [ones(support) for support in chain]
-    up: list[set[int]] = [set(range(len(chain[0])))]
+    edges = [support_of(support) for support in chain]
+    up = [set(range(len(chain[0])))]
     for layer in edges:
         up.append({k for i, k in layer if i in up[-1]})
-    down: list[set[int]] = [set(range(len(chain[-1][0])))]
+    down = [set(range(len(chain[-1][0])))]
     for layer in reversed(edges[1:]):
         down.insert(0, {i for i, k in layer if k in down[0]})
     live = [up[0]]
-    live += [
-        up[d] & down[d - 1] if not problem["hidden_biases"] else up[d] for d in range(1, depth)
-    ]
-    for d in range(1, depth):
+    live += [a if hidden_biases else a & b for a, b in zip(up[1:-1], down[:-1], strict=True)]
+    for d in range(1, len(chain)):
         for k in live[d]:
-            fed = [i for i in live[d - 1] if (i, k) in edges[d - 1]]
-            if d > 1:
-                need(len(fed) <= 1, f"13.1: unit {k} of a deeper layer feeds two")
-                continue
-            feeders = {q for i in fed for q in live[1] if (i, q) in edges[0]}
-            need(len(fed) <= 1 or feeders == {k}, f"13.1: outputs of unit {k} have others")
+            fed = {i for i in live[d - 1] if (i, k) in edges[d - 1]}
+            feeders = {q for i, q in edges[0] if i in fed and q in live[1]}
+            alone = d == 1 and feeders == {k}
+            need(len(fed) <= 1 or alone, f"13.1: unit {k} of layer {d} feeds two with others")
 
 
-sample_form = many(many(record(index, rational)))
-
-
-def data_set(certificate: Typed, problem: Typed) -> bool:
-    """13.2: a data set, and weights along which its error falls to 0 that none attain."""
-    answer, chain = certificate["answer"], problem["supports"]
-    need(answer["value"] == "may_not_be_attained", "13.2: another verdict")
-    need(len(chain) > 1, "13.2: no hidden layer")
-    layers = many(curve_form)(certificate["weights"])
-    xs, ys = (sample_form(certificate[name]) for name in ("inputs", "targets"))
-    need(len(layers) == len(chain), "13.2: number of layers")
-    for layer, support in zip(layers, chain, strict=True):
-        places = [(i, k) for i, k, _ in layer]
-        need(len(set(places)) == len(places), "13.2: a weight twice")
-        need(set(places) <= ones(support), "13.2: a weight outside the support")
-    need(len(xs) == len(ys), "13.2: number of targets")
-    for points, size in ((xs, len(chain[-1][0])), (ys, len(chain[0]))):
-        for point in points:
-            need(all(i < size for i, _ in point), "13.2: no such input or output")
-            need(len({i for i, _ in point}) == len(point), "13.2: an entry twice")
-    say(0, f"the outputs tend to the targets at {len(xs)} samples")
-    pairs = [(dict(x), dict(y)) for x, y in zip(xs, ys, strict=True)]
-    for x, y in pairs:
-        outs = evaluated(layers, x)
-        for i in {*outs, *y}:
-            poly = outs.get(i, {})
-            need(not any(e < 0 for e in poly), "13.2: a pole")
-            need(poly.get(0, 0) == y.get(i, 0), "13.2: not the limit")
-    opposites = certificate.kind == "OppositeTargetsCertificate"
-    why = (opposite_targets if opposites else repeated_pattern)(certificate, problem, pairs)
-    condition = f"a data set of {len(xs)} samples has no optimum: {why}"
-    need(answer["condition"] == condition, f"13.2: the condition is not {condition!r}")
-    return False
-
-
-Series = dict[int, Fraction]
-
-
-def evaluated(layers: Sequence[Any], x: dict[int, Fraction]) -> dict[int, Series]:
-    """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
-    acts: dict[int, Series] = {i: {0: v} for i, v in x.items() if v}
-    for number, layer in enumerate(reversed(layers)):
-        sums: dict[int, Series] = {}
-        for i, k, poly in layer:
-            total = sums.setdefault(i, {})
-            for e, u in poly.items():
-                for f, v in acts.get(k, {}).items():
-                    total[e + f] = total.get(e + f, Fraction(0)) + u * v
-        acts = {i: {e: v for e, v in total.items() if v} for i, total in sums.items()}
-        if number < len(layers) - 1:
-            acts = {i: p for i, p in acts.items() if p and p[min(p)] > 0}
-    return acts
+def sample(value: Any) -> dict[int, Fraction]:
+    """Return the entries of a sample that are given."""
+    given = many(place_and_value)(value)
+    need(len(dict(given)) == len(given), "13.2: an entry twice")
+    return dict(given)
 
 
 Samples = Sequence[tuple[dict[int, Fraction], dict[int, Fraction]]]
+place_and_value = record(index, rational)
+DATA = {"weights": many(curve), "inputs": many(sample), "targets": many(sample)}
 
 
-def opposite_targets(certificate: Typed, problem: Typed, pairs: Samples) -> str:
+def data_set(certificate: Typed) -> Samples:
+    """13.2: return the samples, after checking that outputs along the weights tend to targets."""
+    chain, weights = chain_of(certificate), certificate["weights"]
+    xs, ys = certificate["inputs"], certificate["targets"]
+    need(len(weights) == len(chain) > 1, "13.2: number of layers")
+    pairs = zip(weights, chain, strict=True)
+    layers = [table(layer, support_of(support), "13.2") for layer, support in pairs]
+    need(len(xs) == len(ys), "13.2: number of targets")
+    for points, size in ((xs, len(chain[-1][0])), (ys, len(chain[0]))):
+        need(all(i < size for i in union(points)), "13.2: no such input or output")
+    say(0, f"the outputs tend to the targets at {len(xs)} samples")
+    samples = [(nonzero(x), nonzero(y)) for x, y in zip(xs, ys, strict=True)]
+    for x, y in samples:
+        outs = evaluated(layers, x)
+        for i in {*outs, *y}:
+            tends(outs.get(i, {}), y.get(i, 0), "13.2")
+    return samples
+
+
+def nonzero(values: Mapping[int, Fraction]) -> dict[int, Fraction]:
+    """Return the values that are not 0."""
+    return {i: v for i, v in values.items() if v}
+
+
+def no_optimum(samples: Samples, why: str) -> Answer:
+    """Return a verdict."""
+    condition = f"a data set of {len(samples)} samples has no optimum: {why}"
+    return {"value": "may_not_be_attained", "condition": condition}
+
+
+def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Mapping[int, Fraction]) -> dict[int, Any]:
+    """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
+    acts: dict[Cell, Series] = {(i, 0): {0: v} for i, v in x.items()}
+    for number, layer in enumerate(reversed(layers), start=1):
+        acts = matrix_product(layer, acts, series_mul)
+        if number < len(layers):
+            acts = {i: p for i, p in acts.items() if p and p[min(p)] > 0}
+    return {i: p for (i, _), p in acts.items()}
+
+
+def opposite_targets(certificate: Typed) -> Answer:
     """13.3: targets of the rank of all units that may act, and two that are opposite."""
-    p, q = place(certificate["opposite"])
-    chain, hidden = problem["supports"], problem["hidden_biases"]
-    ins = sorted({i for x, _ in pairs for i, v in x.items() if v})
-    outs = sorted({i for _, y in pairs for i, v in y.items() if v})
+    samples, (p, q) = data_set(certificate), certificate["opposite"]
+    chain, problem = chain_of(certificate), certificate["problem"]
+    hidden, both = problem["hidden_biases"], problem["hidden_biases"] and problem["output_biases"]
+    ins, outs = union(x for x, _ in samples), union(y for _, y in samples)
     if problem["output_biases"] and not hidden:
-        need(any(not any(x.values()) for x, _ in pairs), "13.3: no sample x = 0")
-    if problem["output_biases"] and hidden:
+        need(any(not x for x, _ in samples), "13.3: no sample x = 0")
+    if both:
         need(len(chain) == 2, "13.3: both biases and deeper layers")
-        need(all(v.denominator == 1 for x, _ in pairs for v in x.values()), "13.3: inputs")
-        still = [[1, *(int(x.get(i, 0)) for i in ins)] for x, y in pairs if not any(y.values())]
+        need(all(v.denominator == 1 for x, _ in samples for v in x.values()), "13.3: inputs")
+        still = [{-1: 1} | {i: int(v) for i, v in x.items()} for x, y in samples if not y]
         need(modular_rank(still) == len(ins) + 1, "13.3: too few directions with the target 0")
-    need(all(v.denominator == 1 for _, y in pairs for v in y.values()), "13.3: targets")
-    reached = set(ins)
+    need(all(v.denominator == 1 for _, y in samples for v in y.values()), "13.3: targets")
+    reached: Iterable[int] = ins
     for support in reversed(chain[1:]):
-        grown = {i for i, k in ones(support) if k in reached}
-        reached = set(range(len(support))) if hidden else grown
-    units = {k for i, k in ones(chain[0]) if i in set(outs) and k in reached}
-    table = [[int(y.get(i, 0)) for _, y in pairs] for i in outs]
+        grown = {i for i, k in support_of(support) if k in reached}
+        reached = range(len(support)) if hidden else grown
+    units = {k for i, k in support_of(chain[0]) if i in outs and k in reached}
     say(0, f"{len(units)} units may act")
-    need(modular_rank(table) >= len(units), "13.3: the rank of the targets")
-    need(max(p, q) < len(pairs), "13.3: no such samples")
-    need(all(row[p] == -row[q] for row in table), "13.3: not opposite")
-    need(any(row[p] for row in table), "13.3: targets that are 0")
-    why = "its targets need every hidden unit, and those of samples"
-    return f"{why} {p} and {q} are opposite"
+    targets = [{i: int(v) for i, v in y.items()} for _, y in samples]
+    need(modular_rank(targets) >= len(units), "13.3: the rank of the targets")
+    need(max(p, q) < len(samples), "13.3: no such samples")
+    opposite = {i: -v for i, v in targets[q].items()}
+    need(targets[p] and targets[p] == opposite, "13.3: not opposite, or 0")
+    why = f"its targets need every hidden unit, and those of samples {p} and {q} are opposite"
+    return no_optimum(samples, why)
 
 
-PRIME = 2_147_483_629
-
-
-def modular_rank(rows: Sequence[Sequence[int]]) -> int:
-    """Return the rank of integer rows modulo `PRIME`."""
-    left = [[v % PRIME for v in row] for row in rows]
-    count = 0
-    while left:
-        top = left.pop()
-        at = next((j for j, v in enumerate(top) if v), None)
-        if at is None:
-            continue
-        count, scale = count + 1, pow(top[at], -1, PRIME)
-        for row in left:
-            if row[at]:
-                factor = row[at] * scale % PRIME
-                row[:] = [(a - factor * b) % PRIME for a, b in zip(row, top, strict=True)]
-    return count
-
-
-def repeated_pattern(certificate: Typed, problem: Typed, pairs: Samples) -> str:
+def repeated_pattern(certificate: Typed) -> Answer:
     """13.4: more samples on a curve than units can tell apart, images under a limit."""
-    chain, inner = problem["supports"], certificate["closedness"]
-    need(len(chain) == 2, "13.4: not one hidden layer")
-    need(is_typed(inner, ["NotClosedCertificate"]), "13.4: no limit")
-    proof(inner, Typed("Closedness", {"supports": chain, "field": "real"}), "not_closed")
-    rows, cols = indices(inner["rows"]), indices(inner["columns"])
-    limit = many(many(rational))(inner["limit"])
-    nodes = set()
-    for x, y in pairs:
+    samples, chain = data_set(certificate), chain_of(certificate, 2)
+    problem, inner = certificate["problem"], evidence(certificate["closedness"])
+    proof(certificate["closedness"], closedness(certificate, chain, "real"), "not_closed")
+    rows, cols = inner["rows"], inner["columns"]
+    points = set()
+    for x, y in samples:
         s = x.get(cols[0], Fraction(0)) if cols else Fraction(0)
-        need(s > 0 and s not in nodes, "13.4: a point behind 0, or twice")
-        nodes.add(s)
-        powers = {j: s**e for e, j in enumerate(cols, start=1)}
-        need({j: v for j, v in x.items() if v} == powers, "13.4: no point of the curve")
-        image = {
-            i: sum(v * powers[j] for v, j in zip(row, cols, strict=True))
-            for i, row in zip(rows, limit, strict=True)
-        }
-        wanted = {i: v for i, v in image.items() if v}
-        need({i: v for i, v in y.items() if v} == wanted, "13.4: no image")
+        need(s > 0 and s not in points, "13.4: a point behind 0, or twice")
+        points.add(s)
+        powers = [s**e for e in range(1, len(cols) + 1)]
+        need(x == dict(zip(cols, powers, strict=True)), "13.4: no point of the curve")
+        image = [sum(map(operator.mul, row, powers)) for row in inner["limit"]]
+        need(y == nonzero(dict(zip(rows, image, strict=True))), "13.4: no image")
     n, hidden = len(cols), problem["hidden_biases"]
-    feeding = {k for _, k in ones(chain[0])}
-    units = {k for k, j in ones(chain[1]) if j in cols and k in feeding}
-    points = n + 1 if hidden or problem["output_biases"] else n
-    most = (len(units) * (n if hidden else n - 1) + 1) * (points - 1)
-    need(len(pairs) > most, f"13.4: no more than {most} samples")
-    return (
-        "weights that attain its targets would make a product of a limit of products that is none"
-    )
-
-
-def repair(certificate: Typed, problem: Typed) -> bool:
-    """Section 14: supports that are closed, and how many changes they need at least."""
-    answer, given = certificate["answer"], problem["supports"]
-    need(is_typed(answer, ["ClosedSupport"]), "14.1: no supports")
-    new, field = answer["supports"], problem["field"]
-    sizes = [[(len(s), len(s[0])) for s in pair] for pair in (given, new)]
-    need(sizes[0] == sizes[1], "14.1: other shapes")
-    removed = sum(len(ones(a) - ones(b)) for a, b in zip(given, new, strict=True))
-    added = sum(len(ones(b) - ones(a)) for a, b in zip(given, new, strict=True))
-    say(0, f"{removed} entries are removed, {added} added")
-    forbidden = {"remove": added, "add": removed, "both": 0}[problem["allow"]]
-    need(not forbidden, "14.2: a change that is not allowed")
-    need(answer["changes"] == removed + added, "14.3: number of changes")
-    changed = [ones(a) ^ ones(b) for a, b in zip(given, new, strict=True)]
-    paid = None
-    if problem["costs"] is not None:
-        pairs = zip(problem["costs"], changed, strict=True)
-        paid = sum((cost[a][b] for cost, cells in pairs for a, b in cells), Fraction(0))
-    need(answer["cost"] == paid, "14.3: cost")
-    if problem["keep_lines"]:
-        rows, cols = ([{c[s] for c in ones(p[s])} for p in (given, new)] for s in (0, 1))
-        need(rows[0] <= rows[1] and cols[0] <= cols[1], "14.3: a line is cut off")
-    say(0, "the new supports are closed:")
-    new_problem = Typed("Closedness", {"supports": new, "field": field})
-    proof(certificate["closedness"], new_problem, "closed")
-    windows = items(certificate["windows"])
-    by_cores = weighed(certificate.fields.get("cores", ()), problem)
-    need(max(len(windows), by_cores) == answer["lower_bound"], "14.5: the lower bound")
-    need(paid is None or not windows, "14.5: changes are counted")
-    old_problem = Typed("Closedness", {"supports": given, "field": field})
-    for window in windows:
-        need(is_typed(window, ["NotClosedCertificate"]), "14.5: no such window")
-        say(0, "an entry has to change in these rows or columns:")
-        proof(window, old_problem, "not_closed")
-    for name in ("rows", "columns"):
-        lines = [i for window in windows for i in window[name]]
-        need(len(set(lines)) == len(lines), f"14.5: windows share {name}")
-    return False
+    feeding = {k for _, k in support_of(chain[0])}
+    units = {k for k, j in support_of(chain[1]) if j in cols and k in feeding}
+    wanted = n + 1 if hidden or problem["output_biases"] else n
+    most = (len(units) * (n if hidden else n - 1) + 1) * (wanted - 1)
+    need(len(samples) > most, f"13.4: no more than {most} samples")
+    why = "weights that attain its targets would make a product of a limit of products that is none"
+    return no_optimum(samples, why)
 
 
 Entry = tuple[int, int, int]
+block_form = record(index, word("row", "column"), index, index, index)
+zero_form = record(integer(0, 1), index, index)
+core_form = record(index, couple, couple, index, many(block_form), many(zero_form), rational)
 
 
-def couple(value: Any) -> tuple[int, ...]:
-    """Return two distinct indices."""
-    found = indices(value)
-    need(len(found) == 2, "5: two indices")
-    return found
+def entries_in(supports: Iterable[Matrix]) -> set[Entry]:
+    """Return the entries (factor, row, column) that are 1."""
+    return {(f, i, j) for f, support in enumerate(supports) for i, j in support_of(support)}
 
 
-def weighed(value: Any, problem: Typed) -> Fraction | int:
+def repair(certificate: Typed) -> Answer:
+    """Section 14: supports that are closed, and how many changes they need at least."""
+    problem, new = certificate["problem"], certificate["answer"]["supports"]
+    given, charged, windows = problem["supports"], problem["costs"], certificate["windows"]
+    need(shapes(given) == shapes(new), "14.1: other shapes")
+    old_entries, new_entries = entries_in(given), entries_in(new)
+    removed, added = old_entries - new_entries, new_entries - old_entries
+    say(0, f"{len(removed)} entries are removed, {len(added)} added")
+    forbidden = {"remove": added, "add": removed, "both": ()}[problem["allow"]]
+    need(not forbidden, "14.2: a change that is not allowed")
+    paid = None
+    if charged is not None:
+        paid = sum((charged[f][a][b] for f, a, b in removed | added), Fraction(0))
+    if problem["keep_lines"]:
+        rows, cols = (
+            [{e[s + 1] for e in es if e[0] == s} for es in (old_entries, new_entries)]
+            for s in (0, 1)
+        )
+        need(rows[0] <= rows[1] and cols[0] <= cols[1], "14.3: a line is cut off")
+    say(0, "the new supports are closed:")
+    proof(certificate["closedness"], closedness(certificate, new), "closed")
+    by_cores = weighed(certificate["cores"], problem)
+    need(charged is None or not windows, "14.5: changes are counted")
+    for window in windows:
+        say(0, "an entry has to change in these rows or columns:")
+        proof(window, closedness(certificate, given), "not_closed")
+    for name in ("rows", "columns"):
+        lines = [i for window in windows for i in window[name]]
+        need(len(set(lines)) == len(lines), f"14.5: windows share {name}")
+    changes, lower_bound = len(removed | added), max(len(windows), by_cores)
+    return {"changes": changes, "cost": paid, "lower_bound": lower_bound}
+
+
+def weighed(cores: Iterable[Any], problem: Typed) -> Fraction | int:
     """14.6: return the bound that windows with weights prove."""
-    blocker = record(index, word("row", "column"), index, index, index)
-    zero = record(integer(0, 1), index, index)
-    form = record(index, couple, couple, index, many(blocker), many(zero), rational)
-    allow, total = problem["allow"], Fraction(0)
-    loads: dict[Entry, Fraction] = {}
-    for core in many(form)(value):
-        for entry in held(core, problem["supports"], allow):
+    total, loads = Fraction(0), dict[Entry, Fraction]()
+    for core in cores:
+        for entry in held(core, problem["supports"], problem["allow"]):
             loads[entry] = loads.get(entry, Fraction(0)) + core[-1]
         total += core[-1]
     for (f, a, b), load in loads.items():
@@ -2306,32 +2086,26 @@ def weighed(value: Any, problem: Typed) -> Fraction | int:
 def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
     """14.6: return the entries that keep a window alive, after checking that it is one."""
     k, (i1, i2), (j1, j2), ell, blocking, zeros, weight = core
-    left, right = pair
-    terms, m, n = len(right), len(left), len(right[0])
-    need(k < terms and ell < terms and k != ell, "14.6: the terms")
-    need(max(i1, i2) < m and max(j1, j2) < n, "14.6: a row or column")
-    need(weight > 0, "14.6: the weight")
+    present, count = entries_in(pair), len(pair[1])
+    need(k != ell and weight > 0, "14.6: the terms or the weight")
     six = {(0, i1, k), (0, i2, k), (1, k, j1), (1, k, j2), (0, i2, ell), (1, ell, j2)}
-    need(all(pair[f][a][b] for f, a, b in six), "14.6: one of the six entries is 0")
+    need(six <= present, "14.6: one of the six entries is 0")
     corners = [(i1, j1), (i1, j2), (i2, j1)]
     if allow != "remove":
         need(not blocking, "14.6: blockers, where entries may be added")
-        for f, a, b in zeros:
-            need(a < len(pair[f]) and b < len(pair[f][0]), "14.6: a zero does not exist")
-            need(not pair[f][a][b], "14.6: a zero is 1")
-        for i, j in corners:
-            for c in set(range(terms)) - {k}:
-                need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
+        absent = all(a < len(pair[f]) and b < len(pair[f][0]) for f, a, b in zeros)
+        need(absent and not present & set(zeros), "14.6: a zero is 1 or does not exist")
+        for (i, j), c in all_pairs(corners, set(range(count)) - {k}):
+            need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
         return set(zeros) | (six if allow == "both" else set())
     need(not zeros, "14.6: zeros, where entries are removed")
 
     def over(i: int, j: int) -> set[int]:
-        return {c for c in range(terms) if left[i][c] and right[c][j]}
+        return {c for c in range(count) if {(0, i, c), (1, c, j)} <= present}
 
     lines: dict[int, tuple[str, int]] = {}
     for c, way, line, i, j in blocking:
-        need(c < terms and c not in {k, ell, *lines}, "14.6: the term of a blocker")
-        need(i < m and j < n and line < (m if way == "row" else n), "14.6: a blocker's place")
+        need(c not in {k, ell, *lines}, "14.6: the term of a blocker")
         need(line != (i if way == "row" else j), "14.6: a blocker in its line")
         other = (line, j) if way == "row" else (i, line)
         need(over(i, j) == over(*other) == {c}, "14.6: a blocker's cells are not single")
@@ -2342,43 +2116,142 @@ def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
     return six | {e for c, _, _, i, j in blocking for e in ((0, i, c), (1, c, j))}
 
 
-def check(text: str) -> tuple[str, str]:
-    """Return the outcome for a text and, if it was refused, why."""
-    try:
-        value = Reader().read(parse(text))
-        known = is_typed(value, ["Solution", *CERTIFICATES])
-        need(known, "4: neither a certificate nor a solution")
-    except Refused as error:
-        return "unreadable", str(error)
-    try:
-        relies = judge(value, value["certificate"] if value.kind == "Solution" else value)
-    except Refused as error:
-        return "refused", str(error)
-    return ("relies on", "z3") if relies else ("accepted", "")
+# Section 4: proofs and solutions
 
 
-def judge(value: Typed, certificate: Any) -> bool:
+ANSWERS: dict[str, str] = {
+    "Closedness": "ClosednessVerdict",
+    "SparseTraining": "TrainingVerdict",
+    "NearestClosedSupport": "ClosedSupport",
+}
+LINES = {"rows": indices, "columns": indices}
+LIMIT = {**LINES, "limit": many(many(rational))}
+WINDOW = {**LIMIT, "left": curve, "right": curve, "reductions": many(step_form)}
+size = integer(1, 2**62)
+kept = typed(
+    "SingleFactorCertificate",
+    "ComparableCertificate",
+    "ReducedClosedCertificate",
+    "NotClosedCertificate",
+)
+Certificate = tuple[str, Callable[[Typed], Answer], dict[str, Form]]
+CERTIFICATES: dict[str, Certificate] = {  # what each is about, its rule, and its own fields
+    "SingleFactorCertificate": ("Closedness", single, {}),
+    "ComparableCertificate": ("Closedness", comparable_rectangles, {}),
+    "KroneckerChainCertificate": (
+        "Closedness",
+        kronecker,
+        {"patterns": many(record(size, size, size, size))},
+    ),
+    "ReducedClosedCertificate": ("Closedness", reduced, {"proof": partial(node, PROOF)}),
+    "NotClosedCertificate": ("Closedness", curve_to_no_product, {**WINDOW, "exclusion": tree}),
+    "ExternalExclusionCertificate": ("Closedness", external, {**WINDOW, "engine": word("z3")}),
+    "ShortenedChainCertificate": (
+        "Closedness",
+        shortened,
+        {"steps": many(chain_step), "short": kept},
+    ),
+    "ChainLimitCertificate": (
+        "Closedness",
+        chain_limit,
+        {**LIMIT, "factors": many(curve), "cut": index, "exclusion": tree},
+    ),
+    "SubChainCertificate": (
+        "Closedness",
+        sub_chain,
+        {
+            "first": index,
+            "last": index,
+            "rows": some(indices),
+            "columns": some(indices),
+            "part": anything,
+        },
+    ),
+    "PeeledChainCertificate": (
+        "Closedness",
+        peeled_chain,
+        {"side": word("first", "last"), "rest": anything},
+    ),
+    "TrainingCertificate": ("SparseTraining", training, {"closedness": anything}),
+    "OppositeTargetsCertificate": ("SparseTraining", opposite_targets, {**DATA, "opposite": place}),
+    "RepeatedPatternCertificate": (
+        "SparseTraining",
+        repeated_pattern,
+        {**DATA, "closedness": typed("NotClosedCertificate")},
+    ),
+    "ClosedSupportCertificate": (
+        "NearestClosedSupport",
+        repair,
+        {
+            "closedness": anything,
+            "windows": many(typed("NotClosedCertificate")),
+            "cores": many(core_form),
+        },
+    ),
+}
+TYPES |= {
+    kind: dict.fromkeys(("problem", "answer", *fields), anything)
+    for kind, (_, _, fields) in CERTIFICATES.items()
+}
+
+
+def evidence(certificate: Typed) -> Typed:
+    """Return a certificate with its evidence in its forms."""
+    forms = CERTIFICATES[certificate.kind][2]
+    fields = {name: form(certificate[name]) for name, form in forms.items()}
+    return Typed(certificate.kind, certificate.fields | fields)
+
+
+def proof(certificate: Any, problem: Typed, value: str | None = None) -> None:
+    """Check a certificate of a problem, T1 and T2 or D1 to D4."""
+    need(is_typed(certificate, CERTIFICATES), "T1: no certificate")
+    about, rule, _ = CERTIFICATES[certificate.kind]
+    need(about == problem.kind, "T1: a kind that is not listed")
+    need(certificate["problem"] == problem, "D2: about another problem")
+    answer = certificate["answer"]
+    need(is_typed(answer, [ANSWERS[about]]), "V1: an answer of another kind")
+    need(value in (None, answer.fields.get("value")), "D3: another verdict")
+    for name, wanted in rule(evidence(certificate)).items():
+        need(answer[name] == wanted, f"V4: the {name} is not {wanted!r}")
+
+
+def believes(certificate: Any) -> bool:
+    """Whether the word of z3 is a part of a proof."""
+    if not isinstance(certificate, Typed):
+        return False
+    inner = [certificate.fields.get(name) for name in ("part", "closedness")]
+    return certificate.kind == "ExternalExclusionCertificate" or any(map(believes, inner))
+
+
+def judge(value: Typed) -> bool:
     """Check a certificate, alone or in a solution; return whether it relies on z3."""
+    certificate = value["certificate"] if value.kind == "Solution" else value
     need(certificate is not None, "S1: no certificate")
-    need(is_typed(value["problem"], LISTED), "T1: no problem of this page")
+    need(is_typed(value["problem"], ANSWERS), "T1: no problem of this page")
     log.info("claim: %s", claim(value["problem"], certificate["answer"]))
-    relies = proof(certificate, value["problem"])
+    proof(certificate, value["problem"])
     need(certificate["answer"] == value["answer"], "S3: the answers differ")
     if value.kind == "Solution":
-        proved = value["status"] in ("VERIFIED", "WEAK", "UNCHECKED")
-        need(proved, "S1: the status denies the certificate that is there")
-        if value["status"] == "VERIFIED":
-            accurate(value)
-    return relies
+        need(value["status"] in STATUSES[:3], "S1: the status denies the certificate that is there")
+        tolerance, answer, accuracy = value["tolerance"], value["answer"], Fraction(0)
+        if answer.kind == "ClosedSupport":
+            far = answer["changes"] if answer["cost"] is None else answer["cost"]
+            accuracy = Fraction(max(0, far - answer["lower_bound"])) / (far or 1)
+        within = value["status"] != "VERIFIED" or tolerance is None or accuracy <= tolerance
+        need(within, "S5: not within the tolerance")
+    return believes(certificate)
 
 
-def accurate(value: Typed) -> None:
-    """Check the tolerance of a solution, S5."""
-    tolerance, answer, accuracy = value.fields.get("tolerance"), value["answer"], Fraction(0)
-    if answer.kind == "ClosedSupport":
-        far = answer["changes"] if answer["cost"] is None else answer["cost"]
-        accuracy = Fraction(max(0, far - answer["lower_bound"])) / far if far else Fraction(0)
-    need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
+def check(text: str) -> tuple[str, str]:
+    """Return the outcome for a text and, if it was refused, why."""
+    outcome = "unreadable"
+    try:
+        value = Reader().read(parse(text))
+        need(is_typed(value, ["Solution", *CERTIFICATES]), "4: no certificate and no solution")
+        outcome = "refused"
+        return ("relies on", "z3") if judge(value) else ("accepted", "")
+    except Refused as error:
+        return outcome, str(error)
 
 
 def claim(problem: Typed, answer: Any) -> str:
