@@ -46,6 +46,110 @@ def say(depth: int, text: str) -> None:
     log.info("%s%s", "  " * depth, text)
 
 
+# Section 5: forms; a form returns the value that it reads, or refuses it
+
+
+Form = Callable[[Any], Any]
+
+
+def checked(form: Form, test: Callable[[Any], object], why: str) -> Form:
+    """Return the form of the values of a form that pass a test."""
+
+    def passed(value: Any) -> Any:
+        found = form(value)
+        need(test(found), why)
+        return found
+
+    return passed
+
+
+def anything(value: Any) -> Any:
+    """Return a value that is looked at elsewhere."""
+    return value
+
+
+def of(*types: type) -> Form:
+    """Return the form of the values of some types, where a boolean is no integer."""
+    why = f"5: no {' or '.join(each.__name__ for each in types)}"
+    return checked(anything, lambda value: type(value) in types, why)
+
+
+def integer(low: int, high: int) -> Form:
+    """Return the form of an integer in a range."""
+    return checked(of(int), lambda value: low <= value <= high, f"5: not in {low} .. {high}")
+
+
+def word(*words: str) -> Form:
+    """Return the form of one of some texts."""
+    return checked(text, lambda value: value in words, f"5: none of {', '.join(words)}")
+
+
+def optional(form: Form) -> Form:
+    """Return the form of null or a value."""
+    return lambda value: None if value is None else form(value)
+
+
+def record(*forms: Form) -> Form:
+    """Return the form of a list with exactly these parts."""
+    parts = checked(items, lambda found: len(found) == len(forms), "5: number of parts")
+    return lambda value: tuple([f(part) for f, part in zip(forms, parts(value), strict=True)])
+
+
+def many(part: Form) -> Form:
+    """Return the form of a list of any length."""
+    return lambda value: tuple([part(v) for v in items(value)])
+
+
+def some(form: Form) -> Form:
+    """Return the form of a list with at least one part."""
+    return checked(form, bool, "5: nothing is listed")
+
+
+def mapping(key: Form, part: Form) -> Form:
+    """Return the form of a map."""
+    return lambda value: {key(k): part(v) for k, v in of(dict)(value).items()}
+
+
+def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
+    """Return a node: the name of a rule and its parts."""
+    name, *parts = some(items)(value)
+    need(isinstance(name, str) and name in rules, "5: no such rule")
+    return (name, *record(*rules[name])(parts))
+
+
+def rational(value: Any) -> Fraction:
+    """Return a rational number."""
+    found = Fraction(of(int, Fraction)(value))
+    size = max(found.numerator.bit_length(), found.denominator.bit_length())
+    need(size <= 10_000, "5: a rational of more than 10,000 bits")
+    return found
+
+
+def double(value: Any) -> float:
+    """Return a float that is given as a number or a text."""
+    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), "2: no float")
+    try:
+        return float(value)
+    except OverflowError:
+        raise Refused("2: beyond the range of a double") from None
+
+
+items = of(list, tuple)
+text = of(str)
+index = integer(0, 2**62)
+indices = checked(many(index), lambda found: len(set(found)) == len(found), "5: an index twice")
+couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
+variable = record(word("x", "y"), index, index)
+place = record(index, index)
+series = mapping(integer(-1000, 1000), rational)
+curve = many(record(index, index, lambda p: {e: v for e, v in series(p).items() if v}))
+words = checked(text, str.strip, "4: a blank text")
+figure = of(int, float)
+cost = checked(figure, lambda value: double(value) is not None, "4: no double")
+length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
+bound = checked(rational, lambda value: value >= 0, "3: below 0")
+
+
 # Sections 1 and 2: the file and its values
 
 
@@ -78,6 +182,11 @@ def is_typed(value: Any, kinds: Iterable[str]) -> bool:
     return isinstance(value, Typed) and value.kind in kinds
 
 
+def typed(kinds: Iterable[str]) -> Form:
+    """Return the form of an object of one of these types."""
+    return checked(anything, lambda value: is_typed(value, kinds), "4: an object of another type")
+
+
 NAMES = ["i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
 WIDE = {o + name: o + code for o in "<>" for name, code in zip(NAMES, "hiqHIQefdfd", strict=True)}
 CODES = {"|b1": "?", "|i1": "b", "|u1": "B", **WIDE}
@@ -100,101 +209,72 @@ def parse(text: str) -> Any:
         raise Refused(f"R2: no JSON: {error}") from None
 
 
-def fraction(text: Any) -> Fraction:
+def fraction(value: Any) -> Fraction:
     """Return a rational, R6."""
-    need(isinstance(text, str), "R6: a fraction is a text")
-    if re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", text):
-        over, under = (int(part, 16) for part in text.split("/"))
-    else:
-        need(re.fullmatch("-?[0-9]+(/[0-9]+)?", text), "R6: no fraction")
-        over, under = (int(number(part)) for part in [*text.split("/"), "1"][:2])
-    need(under, "R6: a denominator 0")
-    return Fraction(over, under)
-
-
-def double(value: Any) -> float:
-    """Return a float that is given as a number or a text."""
-    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), "2: no float")
-    try:
-        return float(value)
-    except OverflowError:
-        raise Refused("2: beyond the range of a double") from None
-
-
-def two_doubles(body: Any) -> complex:
-    """Return a complex number."""
-    need(isinstance(body, list) and len(body) == 2, "2: no complex number")
-    return complex(*map(double, body))
+    hexadecimal = re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", text(value))
+    need(hexadecimal or re.fullmatch("-?[0-9]+(/[0-9]+)?", value), "R6: no fraction")
+    parts = [int(part, 16) if hexadecimal else int(number(part)) for part in value.split("/")]
+    need(all(parts[1:]), "R6: a denominator 0")
+    return Fraction(*parts)
 
 
 def array_item(dtype: str, value: Any) -> Any:
     """Return one of the ``values`` of an array, rounded to its dtype."""
+    if dtype == "object" and isinstance(value, dict):
+        need(set(value) == {"$fraction"}, "R7: objects are integers or fractions")
+        return fraction(value["$fraction"])
     if dtype == "object":
-        if isinstance(value, dict) and set(value) == {"$fraction"}:
-            return fraction(value["$fraction"])
-        need(type(value) is int, "R7: objects are integers or fractions")
-        return value
+        return of(int)(value)
     code = CODES[dtype]
-    if code[-1] in "efd":
-        value = double(value)
-    else:
-        need(type(value) is (bool if code == "?" else int), "R7: no boolean or integer")
+    form = double if code[-1] in "efd" else of(bool if code == "?" else int)
     try:
-        return struct.unpack(code, struct.pack(code, value))[0]
+        return struct.unpack(code, struct.pack(code, form(value)))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
     except struct.error:
         raise Refused("R7: no integer of the dtype") from None
 
 
-def sizes(shape: Any) -> tuple[int, ...]:
-    """Return a shape, R7 and R8."""
-    need(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
-    need(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
-    return tuple(shape)
-
-
 def array(body: Any) -> Array:
     """Return an array, R7."""
-    need(isinstance(body, dict) and {"dtype", "shape"} <= set(body), "R7: no array")
-    dtype, shape = body["dtype"], sizes(body["shape"])
-    need(isinstance(dtype, str) and dtype in {*CODES, "object"}, "R7: dtype")
+    need({"dtype", "shape"} <= set(of(dict)(body)), "R7: no array")
+    dtype, shape = text(body["dtype"]), many(of(int))(of(list)(body["shape"]))
+    need(dtype in {*CODES, "object"}, "R7: dtype")
+    need(len(shape) <= 32 and all(size >= 0 for size in shape), "R7: shape")
     need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
     count = math.prod(shape) * (2 if dtype[1] == "c" else 1)
     if dtype != "object" and "base64" in body:
-        text, order, code = body["base64"], CODES[dtype][:-1] or "<", CODES[dtype][-1]
+        order, code = CODES[dtype][:-1] or "<", CODES[dtype][-1]
         quads = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-        need(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
-        raw = base64.b64decode(text)
+        need(re.fullmatch(quads, text(body["base64"])), "R7: no base64")
+        raw = base64.b64decode(body["base64"])
         need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
         need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is not a boolean")
         return Array(dtype, shape, struct.unpack(f"{order}{count}{code}", raw))
-    values = body.get("values")
-    need(isinstance(values, list) and len(values) == count, "R7: number of values")
-    return Array(dtype, shape, [array_item(dtype, v) for v in values or ()])
+    values = of(list)(body.get("values"))
+    need(len(values) == count, "R7: number of values")
+    return Array(dtype, shape, [array_item(dtype, value) for value in values])
 
 
 def sparse(body: Any) -> Sparse:
     """Return a sparse matrix, R8."""
-    names = ["format", "shape", "data", "indices", "indptr"]
-    need(isinstance(body, dict) and set(names) == set(body), "R8: no sparse matrix")
-    kind, shape, *parts = (body[name] for name in names)
-    shape = sizes(shape)
-    need(kind in ("csr", "csc") and len(shape) == 2, "R8: format or shape")
-    need(all(isinstance(part, dict) and set(part) == {"$array"} for part in parts), "R8: no array")
+    names = {"format", "shape", "data", "indices", "indptr"}
+    need(set(of(dict)(body)) == names, "R8: no sparse matrix")
+    kind, shape = word("csr", "csc")(body["format"]), record(index, index)(of(list)(body["shape"]))
+    parts = [of(dict)(body[name]) for name in ("data", "indices", "indptr")]
+    need(all(set(part) == {"$array"} for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
     need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
-    need(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
+    need(indices.dtype[1] in "iu" and indptr.dtype[1] in "iu", "R8: indices are integers")
     lines, width = shape if kind == "csr" else shape[::-1]
     at, size = indptr.values, math.prod(shape)
-    need(width <= 2**27, "R8: too wide")
-    need(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
-    need(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
+    need(len(at) == lines + 1 and width <= 2**27, "R8: length of indptr, or too wide")
+    need(at[0] == 0 and all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
     need(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
     need(all(0 <= i < width for i in indices.values), "R8: an index out of range")
     spans = [indices.values[a:b] for a, b in pairwise(at)]
     need(all(i < j for span in spans for i, j in pairwise(span)), "R8: indices that do not ascend")
-    if data.dtype == "object" or data.dtype[1:] == "f2" or data.dtype[1] == "c" or size > 2**27:
+    if data.dtype == "object" or data.dtype[1] == "c" or data.dtype[1:] == "f2" or size > 2**27:
         return Sparse("<c8", shape, ())
     values = [0] * size
     places = [(line, i) for line, span in enumerate(spans) for i in span]
@@ -203,12 +283,12 @@ def sparse(body: Any) -> Sparse:
     return Sparse(data.dtype, shape, values)
 
 
-SCALARS: dict[str, Callable[[Any], Any]] = {
+SCALARS: dict[str, Form] = {
     "$array": array,
     "$sparse": sparse,
     "$fraction": fraction,
     "$float": double,
-    "$complex": two_doubles,
+    "$complex": lambda body: complex(*record(double, double)(body)),
 }
 
 
@@ -222,23 +302,22 @@ class Reader:
         """Return the value that stands at a path."""
         need(level <= 150, "R5: nested too deeply")
         if isinstance(value, list):
-            return self.members(value, path, level)
+            return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(value)]
         if not isinstance(value, dict):
             return value
         if not any(key.startswith("$") for key in value):
             return {key: self.read(v, f"{path}/{key}", level + 1) for key, v in value.items()}
-        need(len(value) == 1 or "$type" in value, "2: a key with $ beside others")
-        mark, body = next(iter(value.items()))
         if "$type" in value:
-            found = self.known[path] = self.typed(value, path, level)
-            return found
-        if mark == "$tuple":
-            return tuple(self.members(body, f"{path}/$tuple", level))
+            self.known[path] = self.typed(value, path, level)
+            return self.known[path]
+        need(len(value) == 1, "2: a key with $ beside others")
+        ((mark, body),) = value.items()
+        if mark == "$tuple":  # its members are one level below it, as those of a list
+            return tuple(self.read(of(list)(body), f"{path}/$tuple", level))
         if mark == "$map":
-            need(isinstance(body, list), "2: no map")
-            return self.map(self.read(body, f"{path}/$map", level + 1))
+            return self.map(self.read(of(list)(body), f"{path}/$map", level + 1))
         if mark == "$ref":
-            need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
+            need(text(body) in self.known, "R9: nothing stands there before")
             return self.known[body]
         need(mark in SCALARS, f"2: unknown key {mark!r}")
         found = SCALARS[mark](body)
@@ -246,150 +325,33 @@ class Reader:
             self.known[path] = found
         return found
 
-    def members(self, body: Any, path: str, level: int) -> list[Any]:
-        """Return the members of a list or a tuple."""
-        need(isinstance(body, list), "2: no tuple")
-        return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(body)]
-
-    def map(self, body: list[Any]) -> dict[Any, Any]:
+    def map(self, pairs: list[Any]) -> dict[Any, Any]:
         """Return a map."""
+        keys = (int, float, complex, Fraction, str, tuple, type(None))
         found: dict[Any, Any] = {}
-        scalars = (int, float, complex, Fraction, str, tuple, type(None))
-        for pair in body:
-            need(isinstance(pair, list) and len(pair) == 2, "2: no pair of a map")
-            need(isinstance(pair[0], scalars), "2: no key of a map")
+        for pair in pairs:
+            key, value = checked(of(list), lambda pair: len(pair) == 2, "2: no pair of a map")(pair)
             try:
-                need(pair[0] not in found, "2: a key of a map twice")
+                need(isinstance(key, keys) and key not in found, "2: no key of a map, or twice")
             except TypeError:
                 raise Refused("2: no key of a map") from None
-            found[pair[0]] = pair[1]
+            found[key] = value
         return found
 
     def typed(self, value: dict[str, Any], path: str, level: int) -> Typed:
         """Return an object with a type, its fields checked, R10."""
-        name = value["$type"]
-        need(isinstance(name, str) and name.startswith("sparseopt:"), "R10: unknown type")
+        name = text(value["$type"])
         kind = name.removeprefix("sparseopt:")
-        need(kind in TYPES, f"R10: unknown type {name!r}")
+        need(kind != name and kind in TYPES, f"R10: unknown type {name!r}")
         given = {
             f: self.read(v, f"{path}/{f}", level + 1) for f, v in value.items() if f != "$type"
         }
         fields = LATER.get(kind, {}) | given
         need(set(fields) == set(TYPES[kind]), f"R10: {kind} has other fields")
-        fields = {f: form(fields[f]) for f, form in TYPES[kind].items()}
-        if fields.get("costs") is not None:
-            need(shapes(fields["costs"]) == shapes(fields["supports"]), "3: costs of other shapes")
-        return Typed(kind, fields)
-
-
-# Section 5: forms of evidence
-
-
-Form = Callable[[Any], Any]
-
-
-def checked(form: Form, test: Callable[[Any], object], why: str) -> Form:
-    """Return the form of the values of a form that pass a test."""
-
-    def passed(value: Any) -> Any:
-        found = form(value)
-        need(test(found), why)
+        found = Typed(kind, {f: form(fields[f]) for f, form in TYPES[kind].items()})
+        if found.fields.get("costs") is not None:
+            need(shapes(found["costs"]) == shapes(found["supports"]), "3: costs of other shapes")
         return found
-
-    return passed
-
-
-def anything(value: Any) -> Any:
-    """Return a value that is looked at elsewhere."""
-    return value
-
-
-text = checked(anything, lambda value: isinstance(value, str), "3: no text")
-
-
-def items(value: Any) -> Sequence[Any]:
-    """Return the parts of a list."""
-    need(isinstance(value, (list, tuple)), "5: a list is wanted")
-    return tuple(value)
-
-
-def integer(low: int, high: int) -> Form:
-    """Return the form of an integer in a range."""
-    why = f"5: no integer {low} .. {high}"
-    return checked(anything, lambda value: type(value) is int and low <= value <= high, why)
-
-
-def rational(value: Any) -> Fraction:
-    """Return a rational number."""
-    need(type(value) is int or isinstance(value, Fraction), "5: no rational")
-    found = Fraction(value)
-    size = max(found.numerator.bit_length(), found.denominator.bit_length())
-    need(size <= 10_000, "5: a rational of more than 10,000 bits")
-    return found
-
-
-def parts_of(forms: Sequence[Form], parts: Sequence[Any]) -> tuple[Any, ...]:
-    """Return parts, each of its form."""
-    need(len(parts) == len(forms), "5: number of parts")
-    return tuple(form(part) for form, part in zip(forms, parts, strict=True))
-
-
-def record(*forms: Form) -> Form:
-    """Return the form of a list with exactly these parts."""
-    return lambda value: parts_of(forms, items(value))
-
-
-def many(part: Form) -> Form:
-    """Return the form of a list of any length."""
-    return lambda value: tuple([part(v) for v in items(value)])
-
-
-def some(form: Form) -> Form:
-    """Return the form of a list with at least one part."""
-    return checked(form, bool, "5: nothing is listed")
-
-
-def mapping(key: Form, part: Form) -> Form:
-    """Return the form of a map."""
-    a_map = checked(anything, lambda value: isinstance(value, dict), "5: a map is wanted")
-    return lambda value: {key(k): part(v) for k, v in a_map(value).items()}
-
-
-def word(*words: str) -> Form:
-    """Return the form of one of some texts."""
-    return checked(text, lambda value: value in words, f"5: none of {', '.join(words)}")
-
-
-def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
-    """Return a node: the name of a rule and its parts."""
-    name, *parts = some(items)(value)
-    need(isinstance(name, str) and name in rules, "5: no such rule")
-    return (name, *parts_of(rules[name], parts))
-
-
-def optional(form: Form) -> Form:
-    """Return the form of null or a value."""
-    return lambda value: None if value is None else form(value)
-
-
-def typed(*kinds: str) -> Form:
-    """Return the form of an object of one of these types."""
-    return checked(anything, lambda v: is_typed(v, kinds), f"4: no {' or '.join(kinds)}")
-
-
-index = integer(0, 2**62)
-indices = checked(many(index), lambda found: len(set(found)) == len(found), "5: an index twice")
-couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
-variable = record(word("x", "y"), index, index)
-place = record(index, index)
-series_form = mapping(integer(-1000, 1000), rational)
-curve = many(record(index, index, lambda p: {e: v for e, v in series_form(p).items() if v}))
-boolean = checked(anything, lambda value: type(value) is bool, "3: neither true nor false")
-words = checked(text, str.strip, "4: a blank text")
-figure = checked(anything, lambda v: type(v) in (int, float), "4: no number")
-in_range = checked(figure, lambda value: double(value) is not None, "4: no double")
-length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
-bound = checked(rational, lambda value: value >= 0, "3: below 0")
 
 
 # Sections 3 and 4: supports and what constructors check
@@ -409,11 +371,6 @@ def lists(value: Any) -> Any:
     return found
 
 
-def shapes(supports: Iterable[Any]) -> list[list[int]]:
-    """Return the lengths of the rows of some matrices."""
-    return [list(map(len, matrix)) for matrix in supports]
-
-
 def bit(value: Any) -> int:
     """Return an entry of a support, P2."""
     plain = isinstance(value, (bool, int, float, Fraction))
@@ -423,22 +380,26 @@ def bit(value: Any) -> int:
 
 def matrix(value: Any) -> Matrix:
     """Return one support, P1 and P2."""
-    rows = some(many(some(many(bit))))(lists(value))
+    rows: Matrix = some(many(some(many(bit))))(lists(value))
     need(len(set(map(len, rows))) == 1, "P1: not rectangular")
-    return tuple(rows)
+    return rows
 
 
 def supports(value: Any) -> tuple[Matrix, ...]:
     """Return supports, P1 to P3."""
-    found = some(many(matrix))(lists(value))
+    found: tuple[Matrix, ...] = some(many(matrix))(lists(value))
     need(all(len(a[0]) == len(b) for a, b in pairwise(found)), "P3: they do not chain")
-    return tuple(found)
+    return found
+
+
+def shapes(supports: Iterable[Any]) -> list[list[int]]:
+    """Return the lengths of the rows of some matrices."""
+    return [list(map(len, matrix)) for matrix in supports]
 
 
 def costs(value: Any) -> list[Any]:
     """Return what changes of entries cost, as two matrices of fractions."""
-    need(len(items(value)) == 2, "3: costs of two supports")
-    for part in value:
+    for part in items(value):
         need(type(part) is Array and len(part.shape) == 2, "3: costs are arrays of two dimensions")
         need(part.dtype != "object" and part.dtype[1] != "c", "3: dtype of costs")
         good = all(math.isfinite(v) and 0 <= v <= 2**900 and float(v) == v for v in part.values)
@@ -446,14 +407,13 @@ def costs(value: Any) -> list[Any]:
     return [[list(map(Fraction, row)) for row in lists(part)] for part in value]
 
 
-a_list = checked(anything, lambda value: isinstance(value, list), "4: no list")
 FIELD = word("real", "complex")
 VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
-STATUSES = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
-TYPES: dict[str, dict[str, Form]] = {  # certificates are added at the end
+PROVED = ("VERIFIED", "WEAK", "UNCHECKED")
+TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is read later
     "Closedness": {"supports": supports, "field": FIELD},
     "ClosednessVerdict": {"value": word("closed", "not_closed", "unknown"), "reason": text},
-    "SparseTraining": {"supports": supports, "hidden_biases": boolean, "output_biases": boolean},
+    "SparseTraining": {"supports": supports, "hidden_biases": of(bool), "output_biases": of(bool)},
     "TrainingVerdict": {
         "value": word("attained", "may_not_be_attained", "unknown"),
         "condition": text,
@@ -463,7 +423,7 @@ TYPES: dict[str, dict[str, Form]] = {  # certificates are added at the end
         "allow": word("remove", "add", "both"),
         "field": FIELD,
         "costs": optional(costs),
-        "keep_lines": boolean,
+        "keep_lines": of(bool),
     },
     "ClosedSupport": {
         "supports": supports,
@@ -471,41 +431,69 @@ TYPES: dict[str, dict[str, Form]] = {  # certificates are added at the end
         "lower_bound": bound,
         "cost": optional(bound),
     },
-    "Solution": {
-        "problem": lambda value: typed(*ANSWERS)(value),
-        "answer": anything,
-        "certificate": optional(lambda value: typed(*CERTIFICATES)(value)),
-        "status": word(*STATUSES),
-        "solver": text,
-        "seconds": length,
-        "plan": typed("Plan"),
-        "tolerance": optional(length),
-        "accuracy": optional(figure),
+    "Plan": {
+        "problem": text,
+        "candidates": lambda found: many(typed(["Candidate"]))(of(list)(found)),
     },
-    "Plan": {"problem": text, "candidates": lambda value: many(typed("Candidate"))(a_list(value))},
     "Candidate": {
         "name": text,
         "plugin": text,
-        "guarantee": optional(typed("Guarantee")),
-        "verdict": typed(*VERDICTS),
+        "guarantee": optional(typed(["Guarantee"])),
+        "verdict": typed(VERDICTS),
         "outcome": text,
         "left_out": optional(text),
-        "memory": optional(in_range),
+        "memory": optional(cost),
     },
     "Guarantee": {"name": word("EXACT", "CERTIFIED", "HEURISTIC")},
-    "Accepted": {"cost": in_range},
+    "Accepted": {"cost": cost},
     "Refused": {"reason": words},
     "Unavailable": {"reason": words, "remedy": words},
-    "Outranked": {"by": words, "why": words, "cost": in_range},
+    "Outranked": {"by": words, "why": words, "cost": cost},
+}
+ANSWERS = {
+    "Closedness": "ClosednessVerdict",
+    "SparseTraining": "TrainingVerdict",
+    "NearestClosedSupport": "ClosedSupport",
+}
+CERTIFICATES: dict[str, Certificate] = {}
+TYPES["Solution"] = {
+    "problem": typed(ANSWERS),
+    "answer": anything,
+    "certificate": optional(typed(CERTIFICATES)),
+    "status": word(*PROVED, "UNDECIDED", "TIME_LIMIT"),
+    "solver": text,
+    "seconds": length,
+    "plan": typed(["Plan"]),
+    "tolerance": optional(length),
+    "accuracy": optional(figure),
 }
 LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
     "SparseTraining": {"hidden_biases": False, "output_biases": False},
     "NearestClosedSupport": {"costs": None, "keep_lines": False},
     "ClosedSupport": {"cost": None},
     "ClosedSupportCertificate": {"cores": ()},
-    "Candidate": {"left_out": None, "memory": None},
+    "Candidate": {"left_out": "", "memory": None},
     "Solution": {"tolerance": None, "accuracy": None},
 }
+
+
+class Certificate(NamedTuple):
+    """A kind of certificates: the problem it is about, its fields and its rule."""
+
+    problem: str
+    forms: dict[str, Form]
+    rule: Callable[..., tuple[Any, ...]]
+
+
+def certificate(kind: str, problem: str = "Closedness", **forms: Form) -> Callable[[Any], Any]:
+    """Enter a function as the rule of certificates of a kind, which have these fields too."""
+
+    def enter(rule: Any) -> Any:
+        CERTIFICATES[kind] = Certificate(problem, forms, rule)
+        TYPES[kind] = dict.fromkeys(("problem", "answer", *forms), anything)
+        return rule
+
+    return enter
 
 
 # Section 8: polynomials and linear equations (the order of operations is part of the format)
@@ -707,15 +695,12 @@ def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
     return len(pivots)
 
 
-def cell_or_parameter(value: Any) -> tuple[int, ...]:
-    """Return a variable of section 11."""
-    need(len(items(value)) in (1, 2), "11: no variable")
-    return many(index)(value)  # type: ignore[no-any-return]
-
-
 def summands(name: Form) -> Form:
     """Return the form of the terms of a polynomial in such variables."""
     return many(record(rational, many(name)))
+
+
+cell_or_parameter = checked(many(index), lambda v: len(v) in (1, 2), "11: no variable")
 
 
 def polynomial(value: Any) -> Poly:
@@ -723,12 +708,11 @@ def polynomial(value: Any) -> Poly:
     return gather(summands(cell_or_parameter)(value))
 
 
-def table(entries: Iterable[Any], where: Iterable[Cell], label: str) -> dict[Cell, Any]:
+def table(entries: Sequence[Any], where: frozenset[Cell], label: str) -> dict[Cell, Any]:
     """Return the entries (row, column, value) of a matrix, none given twice or out of place."""
-    given = list(entries)
-    found = {(a, b): value for a, b, value in given}
-    need(len(found) == len(given), f"{label}: an entry twice")
-    need(set(found) <= set(where), f"{label}: an entry outside the support")
+    found = {(a, b): value for a, b, value in entries}
+    need(len(found) == len(entries), f"{label}: an entry twice")
+    need(set(found) <= where, f"{label}: an entry outside the support")
     return found
 
 
@@ -896,13 +880,19 @@ def nothing_left(state: State, steps: Iterable[Any]) -> None:
 # Section 7: evidence that a family is free
 
 
+def matching(state: State, pairs: Sequence[Cell]) -> None:
+    """Check distinct rows and distinct blocks that have them."""
+    fits = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
+    need(fits, "7: a block is matched to a row that it does not have")
+    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
+    need(distinct, "7: matched twice")
+
+
 def matched(state: State, c: int, rows: Sequence[int], ks: Sequence[int]) -> None:
     """Check a matching of a column."""
     need(len(ks) == len(rows), "7: one block per row of the column")
-    need(all(k < len(state.blocks) for k in ks), "7: no such block")
-    pairs = [(i, state.blocks[k]) for i, k in zip(rows, ks, strict=True)]
-    fits = all(i in block.rows and c in block.cols for i, block in pairs)
-    need(fits, "7: a block is matched to a cell that it does not have")
+    matching(state, list(zip(rows, ks, strict=True)))
+    need(all(c in state.blocks[k].cols for k in ks), "7: a block does not have the column")
 
 
 def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
@@ -933,7 +923,7 @@ def staircase(
 ) -> None:
     """Check that for rank t there is a block that lacks at most t - 1 rows and columns."""
     blocks, (rows, cols) = state.blocks, lines_of(state.blocks)
-    matching(state, turn(full), len(full))
+    matching(state, [(i, k) for k, i in full])
     own = {k for k, _ in full}
     need(all(blocks[k].cols == cols for k in own), "7: a full block without a column")
     size = min(len(rows) - len(own), len(cols))
@@ -941,19 +931,10 @@ def staircase(
     need(all(k < len(blocks) and k not in own for k in order), "7: blocks of a staircase")
     for t, (k, pairs) in enumerate(zip(order, helped, strict=True)):
         lacks = rows - blocks[k].rows
-        matching(state, pairs, len(pairs))
+        matching(state, pairs)
         need(all(i in lacks and g in own for i, g in pairs), "7: a row that needs no help")
         zeros = len(lacks) - len(pairs) + len(cols - blocks[k].cols)
         need(zeros <= t, "7: a block of a staircase lacks too much")
-
-
-def matching(state: State, pairs: Iterable[Cell], count: int) -> None:
-    """Check distinct rows and as many distinct blocks that have them."""
-    found, blocks = set(pairs), state.blocks
-    fits = all(k < len(blocks) and i in blocks[k].rows for i, k in found)
-    need(fits, "7: a block is matched to a row that it does not have")
-    distinct = len({i for i, _ in found}) == len({k for _, k in found}) == count
-    need(distinct, "7: matched twice")
 
 
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
@@ -1041,10 +1022,6 @@ class Window(NamedTuple):
             scaled=self.scaled | set(scaled),
         )
 
-    def without(self, v: Variable) -> Window:
-        """Return the window where this variable is 0."""
-        return self._replace(zero=self.zero | {v})
-
     def turned(self) -> Window:
         """Return the transposed window."""
 
@@ -1114,14 +1091,14 @@ def exclude(window: Window, node: tuple[Any, ...], depth: int) -> None:
     if name == "split":
         v, zero, nonzero = parts
         need(window.has(v), "10.1: no such variable")
-        exclude(window.without(v), zero, depth + 1)
+        exclude(window._replace(zero=window.zero | {v}), zero, depth + 1)
         exclude(window._replace(nonzero=window.nonzero | {v}), nonzero, depth + 1)
     elif name == "product":
-        i, j, zero_x, zero_y = parts
+        i, j, *rest = parts
         on = window.live(i, j)
         need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
-        exclude(window.without(("x", i, on[0])), zero_x, depth + 1)
-        exclude(window.without(("y", on[0], j)), zero_y, depth + 1)
+        for v, subtree in zip([("x", i, on[0]), ("y", on[0], j)], rest, strict=True):
+            exclude(window._replace(zero=window.zero | {v}), subtree, depth + 1)
     elif name == "scale":
         v, rest = parts
         block = v[2] if v[0] == "x" else v[1]
@@ -1398,17 +1375,12 @@ def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]
     need({(i, j) for i in rows for j in cols} <= state.obs, "11.3: not observed")
     meet = [k for k in state.blocks if k.rows & set(rows) and k.cols & set(cols)]
     need(len(meet) < len(rows), "11.3: the minor is not conditional")
-    block = []
-    for i in rows:
-        line = []
-        for j in cols:
-            value = branch[0][i, j][0]
-            for other in cols:
-                if other != j:
-                    value = mul(value, branch[0][i, other][1])
-            line.append(value)
-        block.append(line)
-    return determinant(block)
+
+    def entry(i: int, j: int) -> Poly:
+        bottoms = [branch[0][i, other][1] for other in cols if other != j]
+        return reduce(mul, bottoms, branch[0][i, j][0])
+
+    return determinant([[entry(i, j) for j in cols] for i in rows])
 
 
 def fresh(branch: Branch, chosen: set[Cell]) -> tuple[Poly, ...]:
@@ -1464,18 +1436,20 @@ def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> 
         need(all((k, j) in every_y for k in ks), "11.9: blocks of a choice")
         block = [[xs.get((a, k), {}) for k in ks] for a in used]
         need(is_generic(determinant(block), branch[1]), "11.9: the minor may be 0")
-        for i in (i for i in rows if i not in used):
-            lined = []
-            for a in (*used, i):
-                top, bottom = branch[0][at(a, j)]
-                lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
-            need(not determinant(lined), "11.9: a row is not a combination of the chosen ones")
+        lined = {}
+        for a in rows:
+            top, bottom = branch[0][at(a, j)]
+            lined[a] = [*(mul(xs.get((a, k), {}), bottom) for k in ks), top]
+        for i in set(rows) - set(used):
+            whole = determinant([lined[a] for a in (*used, i)])
+            need(not whole, "11.9: a row is not a combination of the chosen ones")
 
 
-# Section 9: certificates of closedness; each rule returns what the answer has to say
+# Section 9: certificates of closedness; each rule returns the fields that the answer has to have
 
 
-Answer = dict[str, Any]
+Answer = tuple[Any, ...]
+Chain = Sequence[Matrix]
 PARTS: dict[str, list[Form]] = {}
 PROOF: dict[str, list[Form]] = {"components": [many(partial(node, PARTS))]}
 PARTS |= {
@@ -1485,44 +1459,44 @@ PARTS |= {
     "cases": [case_tree],
 }
 PROOF |= PARTS
+LINES = {"rows": indices, "columns": indices}
+LIMIT = {**LINES, "limit": many(many(rational))}
+CURVE = {**LIMIT, "left": curve, "right": curve, "reductions": many(step_form)}
+SPAN = {"rows": some(indices), "columns": some(indices)}
+KEPT = ["SingleFactorCertificate", "ComparableCertificate", "ReducedClosedCertificate"]
+KEPT += ["NotClosedCertificate"]
+size = integer(1, 2**62)
+pattern = record(size, size, size, size)
 
 
-def closed(reason: str) -> Answer:
-    """Return a verdict."""
-    return {"value": "closed", "reason": reason}
-
-
-def not_closed(reason: str) -> Answer:
-    """Return a verdict."""
-    return {"value": "not_closed", "reason": reason}
-
-
-def chain_of(certificate: Typed, count: int | None = None) -> tuple[Matrix, ...]:
-    """Return the supports, if wanted so many."""
-    chain: tuple[Matrix, ...] = certificate["problem"]["supports"]
-    need(count in (None, len(chain)), "9: another number of supports is wanted")
+def two(problem: Typed) -> Chain:
+    """Return the supports, if they are two."""
+    chain: Chain = problem["supports"]
+    need(len(chain) == 2, "9: two supports are wanted")
     return chain
 
 
-def single(certificate: Typed) -> Answer:
+@certificate("SingleFactorCertificate")
+def single(problem: Typed) -> Answer:
     """9.1: one factor."""
-    chain_of(certificate, 1)
-    return closed("one factor: a coordinate subspace")
+    need(len(problem["supports"]) == 1, "9.1: more than one support")
+    return "closed", "one factor: a coordinate subspace"
 
 
-def comparable_rectangles(certificate: Typed) -> Answer:
+@certificate("ComparableCertificate")
+def comparable_rectangles(problem: Typed) -> Answer:
     """9.2: orthogonal terms."""
-    blocks = terms(*chain_of(certificate, 2))
+    blocks = terms(*two(problem))
     need(comparable(blocks, blocks), "9.2: two rectangles cross")
     say(1, f"any two of {len(blocks)} rectangles are disjoint or comparable")
-    return closed("any two rectangles are disjoint or comparable")
+    return "closed", "any two rectangles are disjoint or comparable"
 
 
-def kronecker(certificate: Typed) -> Answer:
+@certificate("KroneckerChainCertificate", patterns=many(pattern))
+def kronecker(problem: Typed, patterns: Any) -> Answer:
     """9.3: a chain of Kronecker-sparse factors."""
-    patterns, chain = certificate["patterns"], chain_of(certificate)
-    need(len(patterns) == len(chain), "9.3: as many patterns as supports")
-    for (a, b, c, d), support in zip(patterns, chain, strict=True):
+    need(len(patterns) == len(problem["supports"]), "9.3: as many patterns as supports")
+    for (a, b, c, d), support in zip(patterns, problem["supports"], strict=True):
         say(1, f"a factor of pattern {(a, b, c, d)}")
         need(a * b * d == len(support) and a * c * d == len(support[0]), "9.3: size")
         for x, row in enumerate(support):
@@ -1531,28 +1505,30 @@ def kronecker(certificate: Typed) -> Answer:
     for (a, _, c, d), (a2, _, _, d2) in pairwise(patterns):
         chainable = a2 % a == 0 and d % d2 == 0 and (a * c) % a2 == 0
         need(chainable, "9.3: two neighbours are not chainable")
-    return closed("a chainable chain of Kronecker-sparse factors")
+    return "closed", "a chainable chain of Kronecker-sparse factors"
 
 
-def reduced(certificate: Typed) -> Answer:
+PART_TEXTS = {
+    "cases": "where factors were found in all cases",
+    "comparable": "of comparable rectangles",
+    "free": "with further free families",
+    "rank": "of all matrices up to a rank",
+}
+
+
+@certificate("ReducedClosedCertificate", proof=partial(node, PROOF))
+def reduced(problem: Typed, proof: Any) -> Answer:
     """9.4: free families, components, comparable rectangles, bounded ranks and cases."""
-    proof = certificate["proof"]
-    holds(start(*chain_of(certificate, 2)), proof, 1)
+    holds(start(*two(problem)), proof, 1)
     count = 0
     while proof[0] == "free":
         count, proof = count + len(proof[1]), proof[3]
     names = [part[0] for part in (proof[1] if proof[0] == "components" else [proof])]
     if not names:
-        return closed(f"a coordinate subspace: {count} blocks in free families")
-    texts = {
-        "cases": "where factors were found in all cases",
-        "comparable": "of comparable rectangles",
-        "free": "with further free families",
-        "rank": "of all matrices up to a rank",
-    }
-    found = [f"{names.count(name)} {text}" for name, text in texts.items() if name in names]
+        return "closed", f"a coordinate subspace: {count} blocks in free families"
+    found = [f"{names.count(name)} {words}" for name, words in PART_TEXTS.items() if name in names]
     first = f"{count} blocks in free families, then " if count else ""
-    return closed(f"{first}parts: {', '.join(found)}")
+    return "closed", f"{first}parts: {', '.join(found)}"
 
 
 def holds(state: State, proof: Any, depth: int) -> None:
@@ -1573,8 +1549,7 @@ def holds(state: State, proof: Any, depth: int) -> None:
         need(comparable(blocks, blocks), "9.4: two blocks cross")
     elif proof[0] == "rank":
         say(depth, f"rank at most {len(blocks)} on {len(rows)} x {len(cols)} cells")
-        whole = all(cell in state.obs for cell in all_pairs(rows, cols))
-        need(whole, "9.4: a cell is not observed")
+        need(state.obs >= set(all_pairs(rows, cols)), "9.4: a cell is not observed")
         lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in blocks)
         need(all(z <= t for t, z in enumerate(lacks)), "9.4: a block lacks too much")
     else:
@@ -1582,21 +1557,8 @@ def holds(state: State, proof: Any, depth: int) -> None:
         follow(proof[1], root(state.obs), partial(case_rule, state), depth + 1)
 
 
-def limit_of(
-    certificate: Typed, blocks: Sequence[Block], obs: frozenset[Cell], rows: Any, cols: Any
-) -> Window:
-    """Return the window of some rows and columns with the limit of a curve."""
-    limit, (xs, ys) = certificate["limit"], entries_of(blocks)
-    h, w, count = len(rows), len(cols), len(blocks)
-    window_xs = frozenset((a, k) for a, i in enumerate(rows) for k in range(count) if (i, k) in xs)
-    window_ys = frozenset((k, b) for b, j in enumerate(cols) for k in range(count) if (k, j) in ys)
-    seen = frozenset((a, b) for a in range(h) for b in range(w) if (rows[a], cols[b]) in obs)
-    need(len(limit) == h and all(len(row) == w for row in limit), "9.5.6: size of the limit")
-    return Window(h, w, count, window_xs, window_ys, seen, limit)
-
-
 def converges(window: Window, found: Mapping[Cell, Series], label: str) -> None:
-    """Check that a curve has no pole on the observed cells and tends to the limit, 9.5.7."""
+    """Check that a curve has no pole on the observed cells and tends to the limit."""
     for i, j in all_pairs(range(window.h), range(window.w)):
         if (i, j) in window.obs:
             tends(found.get((i, j), {}), window.limit[i][j], label)
@@ -1610,58 +1572,74 @@ def tends(series: Series, limit: Fraction | int, label: str) -> None:
     need(series.get(0, 0) == limit, f"{label}: not the limit")
 
 
-def window_of(certificate: Typed) -> tuple[Window, int]:
-    """Return the window of 9.5 with its limit, and the order of the curve, after 1 to 7."""
-    first, second = chain_of(certificate, 2)
-    rows, cols = certificate["rows"], certificate["columns"]
-    curves = [certificate["left"], certificate["right"]]
-    m, n = len(first), len(second[0])
-    state = State(m, n, frozenset(all_pairs(range(m), range(n))), terms(first, second))
-    if certificate["reductions"]:
+def window_of(state: State, rows: Sequence[int], cols: Sequence[int], limit: Any) -> Window:
+    """Return the window of a state with the limit of a curve, 9.5.4 and 9.5.6."""
+    inside = all(i < state.m for i in rows) and all(j < state.n for j in cols)
+    need(inside, "9.5.4: no such row or column")
+    h, w, every = len(rows), len(cols), list(enumerate(state.blocks))
+    need(len(limit) == h and all(len(row) == w for row in limit), "9.5.6: size of the limit")
+    xs = frozenset((a, k) for a, i in enumerate(rows) for k, block in every if i in block.rows)
+    ys = frozenset((k, b) for b, j in enumerate(cols) for k, block in every if j in block.cols)
+    obs = frozenset((a, b) for a in range(h) for b in range(w) if (rows[a], cols[b]) in state.obs)
+    return Window(h, w, len(every), xs, ys, obs, limit)
+
+
+def two_factors(blocks: tuple[Block, ...], m: int, n: int) -> State:
+    """Return the problem of some blocks where all cells are observed."""
+    return State(m, n, frozenset(all_pairs(range(m), range(n))), blocks)
+
+
+def curve_in(problem: Typed, rows: Any, columns: Any, limit: Any, **more: Any) -> Window:
+    """Return the window of 9.5 with its limit, after checking 1 to 7."""
+    first, second = two(problem)
+    state = two_factors(terms(first, second), len(first), len(second[0]))
+    if more["reductions"]:
         state = start(first, second)
-    for taken in certificate["reductions"]:
+    for taken in more["reductions"]:
         state = step(state, taken, 1)
-    need(all(i < m for i in rows) and all(j < n for j in cols), "9.5.4: no such row or column")
-    window = limit_of(certificate, state.blocks, state.obs, rows, cols)
-    say(1, f"on rows {rows} and columns {cols}, X(t) Y(t) converges as t goes to 0")
-    xs, ys = table(curves[0], window.xs, "9.5.5"), table(curves[1], window.ys, "9.5.5")
+    window = window_of(state, rows, columns, limit)
+    say(1, f"on rows {rows} and columns {columns}, X(t) Y(t) converges as t goes to 0")
+    xs, ys = table(more["left"], window.xs, "9.5.5"), table(more["right"], window.ys, "9.5.5")
     converges(window, matrix_product(xs, ys, series_mul), "9.5.7")
-    return window, order(curves)
+    return window
 
 
-def order(curves: Iterable[Any]) -> int:
+def order(*curves: Any) -> int:
     """Return the largest exponent without its sign."""
-    return max((abs(e) for curve in curves for *_, p in curve for e in p), default=0)
+    return max((abs(e) for entries in curves for *_, p in entries for e in p), default=0)
 
 
-def curve_to_no_product(certificate: Typed) -> Answer:
+@certificate("NotClosedCertificate", **CURVE, exclusion=tree)
+def not_closed(problem: Typed, exclusion: Any, **given: Any) -> Answer:
     """9.5: a curve whose limit is not a product."""
-    window, order = window_of(certificate)
-    tree, h, w = certificate["exclusion"], window.h, window.w
+    window, left, right = curve_in(problem, **given), given["left"], given["right"]
+    h, w = window.h, window.w
     say(1, "to a matrix that is not a product:")
-    exclude(window, tree, 2)
-    if (h, w) == (2, 2) and tree == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
-        if certificate["reductions"]:
-            return not_closed("LU window on 2 rows and 2 columns")
-        used = {k for _, k, _ in certificate["left"]} | {k for k, _, _ in certificate["right"]}
-        first, second = (window.terms(i, i) for i in (0, 1))
-        a, b = first[0], min((used & set(second)) - set(first))
-        where = f"rows {certificate['rows']} and columns {certificate['columns']}"
-        return not_closed(f"LU window at {where}, terms {a} and {b}")
-    begins = {(2, 3): "span", (3, 2): "span_t"}.get((h, w))
-    if tree[:3] == (begins, (0, 1), 1):
-        return not_closed(f"merge window on {h} rows and {w} columns")
-    return not_closed(f"curve of order {order} on {h} rows and {w} columns")
+    exclude(window, exclusion, 2)
+    reason = f"curve of order {order(left, right)} on {h} rows and {w} columns"
+    if (h, w) == (2, 2) and exclusion == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
+        reason = "LU window on 2 rows and 2 columns"
+        if not given["reductions"]:
+            first, second = window.terms(0, 0), window.terms(1, 1)
+            used = {k for _, k, _ in left} | {k for k, _, _ in right}
+            a, b = first[0], min((used & set(second)) - set(first))
+            where = f"rows {given['rows']} and columns {given['columns']}"
+            reason = f"LU window at {where}, terms {a} and {b}"
+    elif exclusion[:3] == ({(2, 3): "span", (3, 2): "span_t"}.get((h, w)), (0, 1), 1):
+        reason = f"merge window on {h} rows and {w} columns"
+    return "not_closed", reason
 
 
-def external(certificate: Typed) -> Answer:
+@certificate("ExternalExclusionCertificate", **CURVE, engine=word("z3"))
+def external(problem: Typed, engine: str, **given: Any) -> Answer:
     """9.6: the same, where z3 is believed that the limit is not a product."""
-    window, order = window_of(certificate)
-    need(certificate["problem"]["field"] == "real", "9.6: z3 is asked about the reals")
-    say(1, "to a matrix that is not a product, says z3 of this formula:")
+    window = curve_in(problem, **given)
+    need(problem["field"] == "real", "9.6: z3 is asked about the reals")
+    say(1, f"to a matrix that is not a product, says {engine} of this formula:")
     for line in formula(window):
         say(2, line)
-    return not_closed(f"curve of order {order}, relying on z3 that its limit is no product")
+    most = order(given["left"], given["right"])
+    return "not_closed", f"curve of order {most}, relying on z3 that its limit is no product"
 
 
 def formula(window: Window) -> list[str]:
@@ -1689,16 +1667,13 @@ CHAIN_CASES |= {
     "empty": [],
     "product": [many(matrix_form), polynomial],
 }
-paths = some(many(many(index)))
-chain_step = partial(
-    node,
-    {
-        "absorb": [index, word("left", "right")],
-        "contract": [index, free_steps],
-        "cases": [index, integer(1, 2**62), chain_tree],
-        "through": [index, integer(3, 2**62), index, paths, paths, free_steps],
-    },
-)
+paths_form = some(many(many(index)))
+CHAIN_STEPS: dict[str, list[Form]] = {
+    "absorb": [index, word("left", "right")],
+    "contract": [index, free_steps],
+    "cases": [index, size, chain_tree],
+    "through": [index, integer(3, 2**62), index, paths_form, paths_form, free_steps],
+}
 
 
 def transposed(matrix: Matrix) -> Matrix:
@@ -1706,7 +1681,7 @@ def transposed(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def reach(group: Sequence[Matrix]) -> Matrix:
+def reach(group: Chain) -> Matrix:
     """Return the support of a product: where a path of ones leads."""
     total = group[0]
     for factor in group[1:]:
@@ -1715,7 +1690,7 @@ def reach(group: Sequence[Matrix]) -> Matrix:
     return total
 
 
-def inside(group: Sequence[Matrix], rows: Sequence[int], cols: Sequence[int]) -> list[Matrix]:
+def inside(group: Chain, rows: Iterable[int], cols: Sequence[int]) -> list[Matrix]:
     """Return the factors, the first on some rows and the last on some columns."""
     part = list(group)
     part[0] = tuple(part[0][i] for i in rows)
@@ -1723,7 +1698,12 @@ def inside(group: Sequence[Matrix], rows: Sequence[int], cols: Sequence[int]) ->
     return part
 
 
-def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
+def closedness_of(problem: Typed, supports: Chain) -> Typed:
+    """Return the problem of closedness of other supports over the same field."""
+    return Typed("Closedness", {"supports": tuple(supports), "field": problem["field"]})
+
+
+def shorten(chain: Chain, taken: Any) -> Chain:
     """Return the chain after one step, which has to keep the set of products."""
     name, at, more, *rest = taken
     if name == "absorb":
@@ -1735,24 +1715,24 @@ def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
         need(all(own[i][i] for i in range(len(own))), "12: a diagonal entry is missing")
         both = support_of(reach(chain[low : low + 2]))
         need(both <= support_of(chain[other]), "12: the product does not lie inside the neighbour")
-        return chain[:at] + chain[at + 1 :]
+        return (*chain[:at], *chain[at + 1 :])
     count = 2 if name == "contract" else more
     need(at + count <= len(chain), "12: no such factors")
     say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
     group = chain[at : at + count]
-    support = reach(group)
+    whole = reach(group)
     if name == "contract":
         nothing_left(start(*group), more)
     elif name == "through":
-        led_through(group, support_of(support), *rest)
+        led_through(group, support_of(whole), *rest)
     else:
-        rule = partial(chain_leaf, group, support_of(support))
-        follow(rest[0], root(support_of(support)), rule, 2)
-    return (*chain[:at], support, *chain[at + count :])
+        rule = partial(chain_leaf, group, support_of(whole))
+        follow(rest[0], root(support_of(whole)), rule, 2)
+    return (*chain[:at], whole, *chain[at + count :])
 
 
 def led_through(
-    group: Sequence[Matrix], support: frozenset[Cell], at: int, rows: Any, cols: Any, steps: Any
+    group: Chain, support: frozenset[Cell], at: int, rows: Any, cols: Any, steps: Any
 ) -> None:
     """Check a pair of factors that reaches everything, and the paths that lead to it."""
     need(at + 2 <= len(group), "12: no such pair")
@@ -1764,7 +1744,7 @@ def led_through(
     nothing_left(start(*pair), steps)
 
 
-def lead(paths: Sequence[Sequence[int]], factors: Sequence[Matrix], size: int) -> None:
+def lead(paths: Sequence[Sequence[int]], factors: Chain, size: int) -> None:
     """Check paths through factors that do not meet; without factors they are single places."""
     edges = [support_of(factor) for factor in factors]
     for path in paths:
@@ -1777,14 +1757,12 @@ def lead(paths: Sequence[Sequence[int]], factors: Sequence[Matrix], size: int) -
 
 
 def chain_leaf(
-    group: Sequence[Matrix], support: frozenset[Cell], tree: Any, branch: Branch, depth: int
+    group: Chain, support: frozenset[Cell], tree: Any, branch: Branch, depth: int
 ) -> None:
     """Check factors of a group whose product is d times the target."""
     _, factors, d = tree
     say(depth, "factors are given")
-    need(len(factors) == len(group), "12: number of factors")
-    pairs = zip(factors, group, strict=True)
-    found = [table(given, support_of(own), "12") for given, own in pairs]
+    found = tables(factors, group, "12")
     allowed(branch, d, *(p for factor in found for p in factor.values()))
     total = reduce(partial(matrix_product, mul=mul), found)
     need(is_generic(d, branch[1]), "12: d may be 0")
@@ -1794,60 +1772,56 @@ def chain_leaf(
         need(same, "12: the product is not d times the target")
 
 
-def closedness(certificate: Typed, supports: Sequence[Matrix], field: Any = None) -> Typed:
-    """Return the problem of closedness of other supports over the same field."""
-    field = field or certificate["problem"]["field"]
-    return Typed("Closedness", {"supports": tuple(supports), "field": field})
+def tables(factors: Sequence[Any], chain: Chain, label: str) -> list[dict[Cell, Any]]:
+    """Return the entries of factors, which have to lie in the supports of a chain."""
+    need(len(factors) == len(chain), f"{label}: number of factors")
+    pairs = zip(factors, chain, strict=True)
+    return [table(entries, support_of(support), label) for entries, support in pairs]
 
 
-def shortened(certificate: Typed) -> Answer:
+@certificate("ShortenedChainCertificate", steps=many(partial(node, CHAIN_STEPS)), short=typed(KEPT))
+def shortened(problem: Typed, steps: Any, short: Typed) -> Answer:
     """Section 12: a chain with the same products as a shorter one."""
-    chain, short = chain_of(certificate), certificate["short"]
-    for taken in certificate["steps"]:
-        chain = shorten(chain, taken)
+    chain = reduce(shorten, steps, problem["supports"])
     value = "not_closed" if short.kind == "NotClosedCertificate" else "closed"
     say(1, f"{len(chain)} factors are left")
-    proof(short, closedness(certificate, chain), value)
-    reason = f"same products as {len(chain)} factors: {short['answer']['reason']}"
-    return {"value": value, "reason": reason}
+    proof(short, closedness_of(problem, chain), value)
+    return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
 
 
-def chain_limit(certificate: Typed) -> Answer:
+@certificate("ChainLimitCertificate", **LIMIT, factors=many(curve), cut=index, exclusion=tree)
+def chain_limit(
+    problem: Typed, rows: Any, columns: Any, limit: Any, factors: Any, cut: int, exclusion: Any
+) -> Answer:
     """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
-    chain, cut, factors = chain_of(certificate), certificate["cut"], certificate["factors"]
-    rows, cols = certificate["rows"], certificate["columns"]
+    chain = problem["supports"]
     need(0 < cut < len(chain), "12.1: no such cut")
-    exist = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
-    need(exist, "12.1: no such row or column")
-    need(len(factors) == len(chain), "12.1: number of factors")
-    part, h, w = inside(chain, rows, cols), len(rows), len(cols)
-    pairs = zip(factors, part, strict=True)
-    curves = [table(entries, support_of(own), "12.1") for entries, own in pairs]
-    blocks = terms(reach(part[:cut]), reach(part[cut:]))
-    every = frozenset(all_pairs(range(h), range(w)))
-    window = limit_of(certificate, blocks, every, range(h), range(w))
+    blocks = terms(reach(chain[:cut]), reach(chain[cut:]))
+    state = two_factors(blocks, len(chain[0]), len(chain[-1][0]))
+    window = window_of(state, rows, columns, limit)
+    curves = tables(factors, inside(chain, rows, columns), "12.1")
     converges(window, reduce(partial(matrix_product, mul=series_mul), curves), "12.1")
-    exclude(window, certificate["exclusion"], 2)
-    cuts = f"no product of two factors cut before factor {cut}"
-    return not_closed(f"curve of order {order(factors)} on {h} rows and {w} columns, {cuts}")
+    exclude(window, exclusion, 2)
+    curve = f"curve of order {order(*factors)} on {window.h} rows and {window.w} columns"
+    return "not_closed", f"{curve}, no product of two factors cut before factor {cut}"
 
 
-def sub_chain(certificate: Typed) -> Answer:
+@certificate("SubChainCertificate", **SPAN, first=index, last=index, part=anything)
+def sub_chain(problem: Typed, first: int, last: int, rows: Any, columns: Any, part: Any) -> Answer:
     """Section 12.2: a part that is not closed where the others lead one to one."""
-    chain, first, last = chain_of(certificate), certificate["first"], certificate["last"]
-    rows, cols = certificate["rows"], certificate["columns"]
+    chain = problem["supports"]
     need(first <= last < len(chain), "12.2: no such part")
     top = places(rows, chain[:first], len(chain[0]))
     after = [transposed(support) for support in reversed(chain[last + 1 :])]
-    bottom = places(cols, after, len(chain[-1][0]))
+    bottom = places(columns, after, len(chain[-1][0]))
     say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
-    part = inside(chain[first : last + 1], top, bottom)
-    proof(certificate["part"], closedness(certificate, part), "not_closed")
-    where = f"{len(rows)} rows and {len(cols)} columns, which the others lead to one to one"
-    return not_closed(f"factors {first} to {last} are not closed on {where}")
+    window = inside(chain[first : last + 1], top, bottom)
+    proof(part, closedness_of(problem, window), "not_closed")
+    where = f"{len(rows)} rows and {len(columns)} columns, which the others lead to one to one"
+    return "not_closed", f"factors {first} to {last} are not closed on {where}"
 
 
-def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[int]:
+def places(lines: Sequence[int], factors: Chain, size: int) -> list[int]:
     """Return where lines lead, each to one place of its own."""
     need(all(i < size for i in lines), "12.2: no such row or column")
     if not factors:
@@ -1859,18 +1833,20 @@ def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[i
     return found
 
 
-def peeled_chain(certificate: Typed) -> Answer:
+@certificate("PeeledChainCertificate", side=word("first", "last"), rest=anything)
+def peeled_chain(problem: Typed, side: str, rest: Any) -> Answer:
     """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
-    chain, side = chain_of(certificate), certificate["side"]
+    chain = problem["supports"]
     need(len(chain) > 1, "12.3: one factor")
-    rest = chain[1:] if side == "first" else chain[:-1]
     turned = tuple(transposed(support) for support in reversed(chain))
     *others, final = turned if side == "first" else chain
     products, near = terms(reach(others), final), terms(others[-1], final)
     need(comparable(products, near), "12.3: two terms are not comparable")
     say(1, f"the {side} factor peels off")
-    proof(certificate["rest"], closedness(certificate, rest), "closed")
-    return closed(f"the {side} factor meets the others in comparable terms, and they are closed")
+    others = chain[1:] if side == "first" else chain[:-1]
+    proof(rest, closedness_of(problem, others), "closed")
+    words = f"the {side} factor meets the others in comparable terms, and they are closed"
+    return "closed", words
 
 
 # Sections 13 and 14: training and repair
@@ -1884,22 +1860,24 @@ TREES = (
 NOT_CLOSED = (
     "the set of products with these supports is not closed, so some data set has no optimum"
 )
+Sample = dict[int, Fraction]
 
 
-def training(certificate: Typed) -> Answer:
+@certificate("TrainingCertificate", "SparseTraining", answer=anything, closedness=anything)
+def training(problem: Typed, answer: Typed, closedness: Any) -> Answer:
     """13.1: whether an optimum exists for all data."""
-    chain, problem = chain_of(certificate), certificate["problem"]
-    if certificate["closedness"] is not None:
-        proof(certificate["closedness"], closedness(certificate, chain, "real"), "not_closed")
-        return {"value": "may_not_be_attained", "condition": NOT_CLOSED}
-    if certificate["answer"]["condition"] == ONE_OUTPUT:
+    chain = problem["supports"]
+    if closedness is not None:
+        proof(closedness, real_closedness(problem), "not_closed")
+        return "may_not_be_attained", NOT_CLOSED
+    if answer["condition"] == ONE_OUTPUT:
         need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
-        return {"value": "attained", "condition": ONE_OUTPUT}
+        return "attained", ONE_OUTPUT
     trees(chain, problem["hidden_biases"])
-    return {"value": "attained", "condition": TREES}
+    return "attained", TREES
 
 
-def trees(chain: Sequence[Matrix], hidden_biases: bool) -> None:
+def trees(chain: Chain, hidden_biases: bool) -> None:
     """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
     edges = [support_of(support) for support in chain]
     up = [set(range(len(chain[0])))]
@@ -1918,30 +1896,32 @@ def trees(chain: Sequence[Matrix], hidden_biases: bool) -> None:
             need(len(fed) <= 1 or alone, f"13.1: unit {k} of layer {d} feeds two with others")
 
 
-def sample(value: Any) -> dict[int, Fraction]:
+def sample(value: Any) -> Sample:
     """Return the entries of a sample that are given."""
-    given = many(place_and_value)(value)
+    given = many(record(index, rational))(value)
     need(len(dict(given)) == len(given), "13.2: an entry twice")
     return dict(given)
 
 
-Samples = Sequence[tuple[dict[int, Fraction], dict[int, Fraction]]]
-place_and_value = record(index, rational)
+def nonzero(values: Sample) -> Sample:
+    """Return the values that are not 0."""
+    return {i: v for i, v in values.items() if v}
+
+
 DATA = {"weights": many(curve), "inputs": many(sample), "targets": many(sample)}
 
 
-def data_set(certificate: Typed) -> Samples:
+def data_set(
+    problem: Typed, weights: Any, inputs: Any, targets: Any
+) -> list[tuple[Sample, Sample]]:
     """13.2: return the samples, after checking that outputs along the weights tend to targets."""
-    chain, weights = chain_of(certificate), certificate["weights"]
-    xs, ys = certificate["inputs"], certificate["targets"]
-    need(len(weights) == len(chain) > 1, "13.2: number of layers")
-    pairs = zip(weights, chain, strict=True)
-    layers = [table(layer, support_of(support), "13.2") for layer, support in pairs]
-    need(len(xs) == len(ys), "13.2: number of targets")
-    for points, size in ((xs, len(chain[-1][0])), (ys, len(chain[0]))):
+    chain, layers = problem["supports"], tables(weights, problem["supports"], "13.2")
+    need(len(chain) > 1, "13.2: no hidden layer")
+    need(len(inputs) == len(targets), "13.2: number of targets")
+    for points, size in ((inputs, len(chain[-1][0])), (targets, len(chain[0]))):
         need(all(i < size for i in union(points)), "13.2: no such input or output")
-    say(0, f"the outputs tend to the targets at {len(xs)} samples")
-    samples = [(nonzero(x), nonzero(y)) for x, y in zip(xs, ys, strict=True)]
+    say(0, f"the outputs tend to the targets at {len(inputs)} samples")
+    samples = [(nonzero(x), nonzero(y)) for x, y in zip(inputs, targets, strict=True)]
     for x, y in samples:
         outs = evaluated(layers, x)
         for i in {*outs, *y}:
@@ -1949,18 +1929,7 @@ def data_set(certificate: Typed) -> Samples:
     return samples
 
 
-def nonzero(values: Mapping[int, Fraction]) -> dict[int, Fraction]:
-    """Return the values that are not 0."""
-    return {i: v for i, v in values.items() if v}
-
-
-def no_optimum(samples: Samples, why: str) -> Answer:
-    """Return a verdict."""
-    condition = f"a data set of {len(samples)} samples has no optimum: {why}"
-    return {"value": "may_not_be_attained", "condition": condition}
-
-
-def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Mapping[int, Fraction]) -> dict[int, Any]:
+def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Sample) -> dict[int, Series]:
     """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
     acts: dict[Cell, Series] = {(i, 0): {0: v} for i, v in x.items()}
     for number, layer in enumerate(reversed(layers), start=1):
@@ -1970,15 +1939,20 @@ def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Mapping[int, Fraction]
     return {i: p for (i, _), p in acts.items()}
 
 
-def opposite_targets(certificate: Typed) -> Answer:
+def no_optimum(count: int, why: str) -> Answer:
+    """Return the verdict that a data set proves."""
+    return "may_not_be_attained", f"a data set of {count} samples has no optimum: {why}"
+
+
+@certificate("OppositeTargetsCertificate", "SparseTraining", **DATA, opposite=place)
+def opposite_targets(problem: Typed, opposite: Cell, **data: Any) -> Answer:
     """13.3: targets of the rank of all units that may act, and two that are opposite."""
-    samples, (p, q) = data_set(certificate), certificate["opposite"]
-    chain, problem = chain_of(certificate), certificate["problem"]
-    hidden, both = problem["hidden_biases"], problem["hidden_biases"] and problem["output_biases"]
+    samples, chain, (p, q) = data_set(problem, **data), problem["supports"], opposite
+    hidden, output = problem["hidden_biases"], problem["output_biases"]
     ins, outs = union(x for x, _ in samples), union(y for _, y in samples)
-    if problem["output_biases"] and not hidden:
+    if output and not hidden:
         need(any(not x for x, _ in samples), "13.3: no sample x = 0")
-    if both:
+    if output and hidden:
         need(len(chain) == 2, "13.3: both biases and deeper layers")
         need(all(v.denominator == 1 for x, _ in samples for v in x.values()), "13.3: inputs")
         still = [{-1: 1} | {i: int(v) for i, v in x.items()} for x, y in samples if not y]
@@ -1993,19 +1967,22 @@ def opposite_targets(certificate: Typed) -> Answer:
     targets = [{i: int(v) for i, v in y.items()} for _, y in samples]
     need(modular_rank(targets) >= len(units), "13.3: the rank of the targets")
     need(max(p, q) < len(samples), "13.3: no such samples")
-    opposite = {i: -v for i, v in targets[q].items()}
-    need(targets[p] and targets[p] == opposite, "13.3: not opposite, or 0")
+    negative = {i: -v for i, v in targets[q].items()}
+    need(targets[p] and targets[p] == negative, "13.3: not opposite, or 0")
     why = f"its targets need every hidden unit, and those of samples {p} and {q} are opposite"
-    return no_optimum(samples, why)
+    return no_optimum(len(samples), why)
 
 
-def repeated_pattern(certificate: Typed) -> Answer:
+pattern_form = typed(["NotClosedCertificate"])
+
+
+@certificate("RepeatedPatternCertificate", "SparseTraining", **DATA, closedness=pattern_form)
+def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
     """13.4: more samples on a curve than units can tell apart, images under a limit."""
-    samples, chain = data_set(certificate), chain_of(certificate, 2)
-    problem, inner = certificate["problem"], evidence(certificate["closedness"])
-    proof(certificate["closedness"], closedness(certificate, chain, "real"), "not_closed")
-    rows, cols = inner["rows"], inner["columns"]
-    points = set()
+    samples, chain = data_set(problem, **data), two(problem)
+    proof(closedness, real_closedness(problem), "not_closed")
+    inner = evidence(closedness)
+    rows, cols, points = inner["rows"], inner["columns"], set()
     for x, y in samples:
         s = x.get(cols[0], Fraction(0)) if cols else Fraction(0)
         need(s > 0 and s not in points, "13.4: a point behind 0, or twice")
@@ -2021,51 +1998,58 @@ def repeated_pattern(certificate: Typed) -> Answer:
     most = (len(units) * (n if hidden else n - 1) + 1) * (wanted - 1)
     need(len(samples) > most, f"13.4: no more than {most} samples")
     why = "weights that attain its targets would make a product of a limit of products that is none"
-    return no_optimum(samples, why)
+    return no_optimum(len(samples), why)
+
+
+def real_closedness(problem: Typed) -> Typed:
+    """Return the problem of closedness of the same supports over the reals."""
+    return Typed("Closedness", {"supports": problem["supports"], "field": "real"})
 
 
 Entry = tuple[int, int, int]
-block_form = record(index, word("row", "column"), index, index, index)
-zero_form = record(integer(0, 1), index, index)
-core_form = record(index, couple, couple, index, many(block_form), many(zero_form), rational)
+blocker = record(index, word("row", "column"), index, index, index)
+zero = record(integer(0, 1), index, index)
+core_form = record(index, couple, couple, index, many(blocker), many(zero), bound)
+REPAIR: dict[str, Form] = {
+    "answer": anything,
+    "closedness": anything,
+    "windows": many(typed(["NotClosedCertificate"])),
+    "cores": many(core_form),
+}
 
 
-def entries_in(supports: Iterable[Matrix]) -> set[Entry]:
+def entries_in(supports: Chain) -> set[Entry]:
     """Return the entries (factor, row, column) that are 1."""
     return {(f, i, j) for f, support in enumerate(supports) for i, j in support_of(support)}
 
 
-def repair(certificate: Typed) -> Answer:
+@certificate("ClosedSupportCertificate", "NearestClosedSupport", **REPAIR)
+def repair(problem: Typed, answer: Typed, closedness: Any, windows: Any, cores: Any) -> Answer:
     """Section 14: supports that are closed, and how many changes they need at least."""
-    problem, new = certificate["problem"], certificate["answer"]["supports"]
-    given, charged, windows = problem["supports"], problem["costs"], certificate["windows"]
+    given, new, charged = problem["supports"], answer["supports"], problem["costs"]
     need(shapes(given) == shapes(new), "14.1: other shapes")
-    old_entries, new_entries = entries_in(given), entries_in(new)
-    removed, added = old_entries - new_entries, new_entries - old_entries
+    before, after = entries_in(given), entries_in(new)
+    removed, added = before - after, after - before
     say(0, f"{len(removed)} entries are removed, {len(added)} added")
     forbidden = {"remove": added, "add": removed, "both": ()}[problem["allow"]]
     need(not forbidden, "14.2: a change that is not allowed")
-    paid = None
+    changed, paid = removed | added, None
     if charged is not None:
-        paid = sum((charged[f][a][b] for f, a, b in removed | added), Fraction(0))
+        paid = sum((charged[f][a][b] for f, a, b in changed), Fraction(0))
     if problem["keep_lines"]:
-        rows, cols = (
-            [{e[s + 1] for e in es if e[0] == s} for es in (old_entries, new_entries)]
-            for s in (0, 1)
-        )
-        need(rows[0] <= rows[1] and cols[0] <= cols[1], "14.3: a line is cut off")
+        lines = [{(f, e[f]) for f, *e in entries} for entries in (before, after)]
+        need(lines[0] <= lines[1], "14.3: a line is cut off")
     say(0, "the new supports are closed:")
-    proof(certificate["closedness"], closedness(certificate, new), "closed")
-    by_cores = weighed(certificate["cores"], problem)
+    proof(closedness, closedness_of(problem, new), "closed")
+    by_cores = weighed(cores, problem)
     need(charged is None or not windows, "14.5: changes are counted")
     for window in windows:
         say(0, "an entry has to change in these rows or columns:")
-        proof(window, closedness(certificate, given), "not_closed")
+        proof(window, closedness_of(problem, given), "not_closed")
     for name in ("rows", "columns"):
-        lines = [i for window in windows for i in window[name]]
-        need(len(set(lines)) == len(lines), f"14.5: windows share {name}")
-    changes, lower_bound = len(removed | added), max(len(windows), by_cores)
-    return {"changes": changes, "cost": paid, "lower_bound": lower_bound}
+        used = [i for window in windows for i in window[name]]
+        need(len(set(used)) == len(used), f"14.5: windows share {name}")
+    return new, len(changed), max(len(windows), by_cores), paid
 
 
 def weighed(cores: Iterable[Any], problem: Typed) -> Fraction | int:
@@ -2083,25 +2067,25 @@ def weighed(cores: Iterable[Any], problem: Typed) -> Fraction | int:
     return math.ceil(total) if problem["costs"] is None else total
 
 
-def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
+def held(core: Any, pair: Chain, allow: str) -> set[Entry]:
     """14.6: return the entries that keep a window alive, after checking that it is one."""
     k, (i1, i2), (j1, j2), ell, blocking, zeros, weight = core
-    present, count = entries_in(pair), len(pair[1])
+    present, every = entries_in(pair), set(range(len(pair[1])))
     need(k != ell and weight > 0, "14.6: the terms or the weight")
     six = {(0, i1, k), (0, i2, k), (1, k, j1), (1, k, j2), (0, i2, ell), (1, ell, j2)}
     need(six <= present, "14.6: one of the six entries is 0")
     corners = [(i1, j1), (i1, j2), (i2, j1)]
     if allow != "remove":
         need(not blocking, "14.6: blockers, where entries may be added")
-        absent = all(a < len(pair[f]) and b < len(pair[f][0]) for f, a, b in zeros)
-        need(absent and not present & set(zeros), "14.6: a zero is 1 or does not exist")
-        for (i, j), c in all_pairs(corners, set(range(count)) - {k}):
+        exist = all(a < len(pair[f]) and b < len(pair[f][0]) for f, a, b in zeros)
+        need(exist and not present & set(zeros), "14.6: a zero is 1 or does not exist")
+        for (i, j), c in all_pairs(corners, every - {k}):
             need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
         return set(zeros) | (six if allow == "both" else set())
     need(not zeros, "14.6: zeros, where entries are removed")
 
     def over(i: int, j: int) -> set[int]:
-        return {c for c in range(count) if {(0, i, c), (1, c, j)} <= present}
+        return {c for c in every if {(0, i, c), (1, c, j)} <= present}
 
     lines: dict[int, tuple[str, int]] = {}
     for c, way, line, i, j in blocking:
@@ -2119,99 +2103,22 @@ def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
 # Section 4: proofs and solutions
 
 
-ANSWERS: dict[str, str] = {
-    "Closedness": "ClosednessVerdict",
-    "SparseTraining": "TrainingVerdict",
-    "NearestClosedSupport": "ClosedSupport",
-}
-LINES = {"rows": indices, "columns": indices}
-LIMIT = {**LINES, "limit": many(many(rational))}
-WINDOW = {**LIMIT, "left": curve, "right": curve, "reductions": many(step_form)}
-size = integer(1, 2**62)
-kept = typed(
-    "SingleFactorCertificate",
-    "ComparableCertificate",
-    "ReducedClosedCertificate",
-    "NotClosedCertificate",
-)
-Certificate = tuple[str, Callable[[Typed], Answer], dict[str, Form]]
-CERTIFICATES: dict[str, Certificate] = {  # what each is about, its rule, and its own fields
-    "SingleFactorCertificate": ("Closedness", single, {}),
-    "ComparableCertificate": ("Closedness", comparable_rectangles, {}),
-    "KroneckerChainCertificate": (
-        "Closedness",
-        kronecker,
-        {"patterns": many(record(size, size, size, size))},
-    ),
-    "ReducedClosedCertificate": ("Closedness", reduced, {"proof": partial(node, PROOF)}),
-    "NotClosedCertificate": ("Closedness", curve_to_no_product, {**WINDOW, "exclusion": tree}),
-    "ExternalExclusionCertificate": ("Closedness", external, {**WINDOW, "engine": word("z3")}),
-    "ShortenedChainCertificate": (
-        "Closedness",
-        shortened,
-        {"steps": many(chain_step), "short": kept},
-    ),
-    "ChainLimitCertificate": (
-        "Closedness",
-        chain_limit,
-        {**LIMIT, "factors": many(curve), "cut": index, "exclusion": tree},
-    ),
-    "SubChainCertificate": (
-        "Closedness",
-        sub_chain,
-        {
-            "first": index,
-            "last": index,
-            "rows": some(indices),
-            "columns": some(indices),
-            "part": anything,
-        },
-    ),
-    "PeeledChainCertificate": (
-        "Closedness",
-        peeled_chain,
-        {"side": word("first", "last"), "rest": anything},
-    ),
-    "TrainingCertificate": ("SparseTraining", training, {"closedness": anything}),
-    "OppositeTargetsCertificate": ("SparseTraining", opposite_targets, {**DATA, "opposite": place}),
-    "RepeatedPatternCertificate": (
-        "SparseTraining",
-        repeated_pattern,
-        {**DATA, "closedness": typed("NotClosedCertificate")},
-    ),
-    "ClosedSupportCertificate": (
-        "NearestClosedSupport",
-        repair,
-        {
-            "closedness": anything,
-            "windows": many(typed("NotClosedCertificate")),
-            "cores": many(core_form),
-        },
-    ),
-}
-TYPES |= {
-    kind: dict.fromkeys(("problem", "answer", *fields), anything)
-    for kind, (_, _, fields) in CERTIFICATES.items()
-}
-
-
-def evidence(certificate: Typed) -> Typed:
-    """Return a certificate with its evidence in its forms."""
-    forms = CERTIFICATES[certificate.kind][2]
-    fields = {name: form(certificate[name]) for name, form in forms.items()}
-    return Typed(certificate.kind, certificate.fields | fields)
+def evidence(certificate: Typed) -> dict[str, Any]:
+    """Return the fields of a certificate in their forms."""
+    forms = CERTIFICATES[certificate.kind].forms
+    return {name: form(certificate[name]) for name, form in forms.items()}
 
 
 def proof(certificate: Any, problem: Typed, value: str | None = None) -> None:
     """Check a certificate of a problem, T1 and T2 or D1 to D4."""
     need(is_typed(certificate, CERTIFICATES), "T1: no certificate")
-    about, rule, _ = CERTIFICATES[certificate.kind]
-    need(about == problem.kind, "T1: a kind that is not listed")
+    kind, answer = CERTIFICATES[certificate.kind], certificate["answer"]
+    need(kind.problem == problem.kind, "T1: a kind that is not listed")
     need(certificate["problem"] == problem, "D2: about another problem")
-    answer = certificate["answer"]
-    need(is_typed(answer, [ANSWERS[about]]), "V1: an answer of another kind")
+    need(is_typed(answer, [ANSWERS[problem.kind]]), "V1: an answer of another kind")
     need(value in (None, answer.fields.get("value")), "D3: another verdict")
-    for name, wanted in rule(evidence(certificate)).items():
+    found = kind.rule(problem, **evidence(certificate))
+    for name, wanted in zip(TYPES[answer.kind], found, strict=True):
         need(answer[name] == wanted, f"V4: the {name} is not {wanted!r}")
 
 
@@ -2230,15 +2137,15 @@ def judge(value: Typed) -> bool:
     need(is_typed(value["problem"], ANSWERS), "T1: no problem of this page")
     log.info("claim: %s", claim(value["problem"], certificate["answer"]))
     proof(certificate, value["problem"])
-    need(certificate["answer"] == value["answer"], "S3: the answers differ")
+    answer, accuracy = certificate["answer"], Fraction(0)
+    need(answer == value["answer"], "S3: the answers differ")
     if value.kind == "Solution":
-        need(value["status"] in STATUSES[:3], "S1: the status denies the certificate that is there")
-        tolerance, answer, accuracy = value["tolerance"], value["answer"], Fraction(0)
+        need(value["status"] in PROVED, "S1: the status denies the certificate that is there")
         if answer.kind == "ClosedSupport":
             far = answer["changes"] if answer["cost"] is None else answer["cost"]
             accuracy = Fraction(max(0, far - answer["lower_bound"])) / (far or 1)
-        within = value["status"] != "VERIFIED" or tolerance is None or accuracy <= tolerance
-        need(within, "S5: not within the tolerance")
+        tolerance = value["tolerance"] if value["status"] == "VERIFIED" else None
+        need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
     return believes(certificate)
 
 
@@ -2246,26 +2153,26 @@ def check(text: str) -> tuple[str, str]:
     """Return the outcome for a text and, if it was refused, why."""
     outcome = "unreadable"
     try:
-        value = Reader().read(parse(text))
-        need(is_typed(value, ["Solution", *CERTIFICATES]), "4: no certificate and no solution")
+        value = typed(["Solution", *CERTIFICATES])(Reader().read(parse(text)))
         outcome = "refused"
         return ("relies on", "z3") if judge(value) else ("accepted", "")
     except Refused as error:
         return outcome, str(error)
 
 
+CLAIMS = {
+    "ClosednessVerdict": "the set of products with supports {0} ({1}) is {value}",
+    "TrainingVerdict": "an optimum of training with supports {0}: {value}",
+    "ClosedSupport": "closed supports near {0}: {changes} changes, at least {lower_bound}",
+}
+
+
 def claim(problem: Typed, answer: Any) -> str:
     """Return in words what a certificate claims."""
     shown = " * ".join("/".join("".join(map(str, row)) for row in s) for s in problem["supports"])
-    if is_typed(answer, ["ClosednessVerdict"]):
-        field = f" ({problem.fields.get('field', 'real')})"
-        return f"the set of products with supports {shown}{field} is {answer['value']}"
-    if is_typed(answer, ["TrainingVerdict"]):
-        return f"an optimum of training with supports {shown}: {answer['value']}"
-    if is_typed(answer, ["ClosedSupport"]):
-        counts = f"{answer['changes']} changes, at least {answer['lower_bound']}"
-        return f"closed supports near {shown}: {counts}"
-    return f"something about supports {shown}"
+    if not is_typed(answer, CLAIMS):
+        return f"something about supports {shown}"
+    return CLAIMS[answer.kind].format(shown, problem.fields.get("field", "real"), **answer.fields)
 
 
 EXAMPLE = """
