@@ -117,6 +117,25 @@ def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
     return (name, *record(*rules[name])(parts))
 
 
+RULES: dict[str, Callable[..., Any]] = {}  # the functions of those rules that have one each
+
+
+def rule(table: dict[str, Sequence[Form]], names: str, *forms: Form) -> Callable[[Any], Any]:
+    """Enter a function as the rule of these names, whose parts have these forms."""
+
+    def enter(function: Any) -> Any:
+        table.update(dict.fromkeys(names.split(), forms))
+        RULES.update(dict.fromkeys(names.split(), function))
+        return function
+
+    return enter
+
+
+def is_transposed(name: str) -> bool:
+    """Whether a rule is another one for the transposed problem."""
+    return name.endswith("_t") or name in ("rows", "equal_rows")
+
+
 def rational(value: Any) -> Fraction:
     """Return a rational number."""
     found = Fraction(of(int, Fraction)(value))
@@ -485,7 +504,7 @@ class Certificate(NamedTuple):
     rule: Callable[..., tuple[Any, ...]]
 
 
-def certificate(kind: str, problem: str = "Closedness", **forms: Form) -> Callable[[Any], Any]:
+def certificate(kind: str, problem: Any = "Closedness", **forms: Form) -> Callable[[Any], Any]:
     """Enter a function as the rule of certificates of a kind, which have these fields too."""
 
     def enter(rule: Any) -> Any:
@@ -848,7 +867,7 @@ def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth:
     chosen, (name, *parts) = state.family(ks), evidence
     origins = sorted({block.origin for block in chosen.blocks})
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    FAMILIES[name][0](chosen.turned() if is_transposed(name) else chosen, *parts)
+    RULES[name](chosen.turned() if is_transposed(name) else chosen, *parts)
     rest = [block for k, block in enumerate(state.blocks) if k not in ks]
     return normal_form(state.m, state.n, state.obs - chosen.obs, rest)
 
@@ -880,6 +899,10 @@ def nothing_left(state: State, steps: Iterable[Any]) -> None:
 # Section 7: evidence that a family is free
 
 
+FAMILIES: dict[str, Sequence[Form]] = {}
+small_entries = many(record(index, index, integer(-1000, 1000)))
+
+
 def matching(state: State, pairs: Sequence[Cell]) -> None:
     """Check distinct rows and distinct blocks that have them."""
     fits = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
@@ -895,6 +918,7 @@ def matched(state: State, c: int, rows: Sequence[int], ks: Sequence[int]) -> Non
     need(all(c in state.blocks[k].cols for k in ks), "7: a block does not have the column")
 
 
+@rule(FAMILIES, "columns rows", many(indices))
 def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
     """Check one matching per column: for generic X every column can be solved for."""
     lines = state.columns()
@@ -903,6 +927,7 @@ def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
         matched(state, c, rows, ks)
 
 
+@rule(FAMILIES, "determined determined_t", index, index, many(many(indices)))
 def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence[int]]]) -> None:
     """Check that one block can take column j, and the others still solve the rest."""
     need(own < len(state.blocks), "7: no such block")
@@ -918,6 +943,7 @@ def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
 
 
+@rule(FAMILIES, "staircase staircase_t", many(place), indices, many(many(place)))
 def staircase(
     state: State, full: Sequence[Cell], order: Sequence[int], helped: Sequence[Sequence[Cell]]
 ) -> None:
@@ -937,6 +963,7 @@ def staircase(
         need(zeros <= t, "7: a block of a staircase lacks too much")
 
 
+@rule(FAMILIES, "submersion", small_entries, small_entries)
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     """Check a point at which the product is 0 and its derivative is onto, modulo a prime."""
     every_x, every_y = entries_of(state.blocks)
@@ -951,27 +978,7 @@ def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     need(modular_rank(rows) == len(rows), "7: the derivative is not onto")
 
 
-def is_transposed(name: str) -> bool:
-    """Whether a rule is another one for the transposed problem."""
-    return name.endswith("_t") or name in ("rows", "equal_rows")
-
-
-small_entries = many(record(index, index, integer(-1000, 1000)))
-one_block = [index, index, many(many(indices))]
-stairs = [many(place), indices, many(many(place))]
-FAMILIES: dict[str, tuple[Callable[..., None], list[Form]]] = {
-    "columns": (solvable, [many(indices)]),
-    "rows": (solvable, [many(indices)]),
-    "determined": (determined, one_block),
-    "determined_t": (determined, one_block),
-    "submersion": (submersion, [small_entries, small_entries]),
-    "staircase": (staircase, stairs),
-    "staircase_t": (staircase, stairs),
-}
-free_form: list[Form] = [
-    some(indices),
-    partial(node, {name: forms for name, (_, forms) in FAMILIES.items()}),
-]
+free_form: list[Form] = [some(indices), partial(node, FAMILIES)]
 free_steps = many(partial(node, {"free": free_form}))
 step_form = partial(node, {"free": free_form, "component": [index], "keep": [indices, indices]})
 
@@ -983,10 +990,7 @@ Variable = tuple[str, int, int]
 
 
 class Window(NamedTuple):
-    """A window: its size, the entries of the factors, the observed cells, the limit, what is known.
-
-    What is known on a branch are variables that are 0 or not, values, and blocks that were scaled.
-    """
+    """A window, its limit, and what is known of the entries of factors on a branch."""
 
     h: int
     w: int
@@ -1013,13 +1017,12 @@ class Window(NamedTuple):
         need((i, j) in self.obs, "10: not an observed cell of the window")
         return [k for k in self.terms(i, j) if not self.zero & {("x", i, k), ("y", k, j)}]
 
-    def knows(self, values: Mapping[Variable, Fraction], scaled: Iterable[int] = ()) -> Window:
+    def knows(self, values: Mapping[Variable, Fraction]) -> Window:
         """Return the window where these values are known too."""
         return self._replace(
             zero=self.zero | {v for v in values if not values[v]},
             nonzero=self.nonzero | {v for v in values if values[v]},
             values={**self.values, **values},
-            scaled=self.scaled | set(scaled),
         )
 
     def turned(self) -> Window:
@@ -1028,42 +1031,18 @@ class Window(NamedTuple):
         def swap(v: Variable) -> Variable:
             return ("y" if v[0] == "x" else "x", v[2], v[1])
 
-        return Window(
-            self.w,
-            self.h,
-            self.size,
-            turn(self.ys),
-            turn(self.xs),
-            turn(self.obs),
-            list(zip(*self.limit, strict=True)),
-            frozenset(map(swap, self.zero)),
-            frozenset(map(swap, self.nonzero)),
-            {swap(v): value for v, value in self.values.items()},
-            self.scaled,
-        )
+        xs, ys, obs = turn(self.ys), turn(self.xs), turn(self.obs)
+        zero, nonzero = (frozenset(map(swap, known)) for known in (self.zero, self.nonzero))
+        values = {swap(v): value for v, value in self.values.items()}
+        limit = list(zip(*self.limit, strict=True))
+        size = (self.w, self.h, self.size)
+        return Window(*size, xs, ys, obs, limit, zero, nonzero, values, self.scaled)
 
 
-EXCLUSION: dict[str, list[Form]] = {}
+EXCLUSION: dict[str, Sequence[Form]] = {}
 tree = partial(node, EXCLUSION)
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
 identity_factor = summands(record(integer(0, 3), index, index))
-EXCLUSION |= {
-    "split": [variable, tree, tree],
-    "product": [index, index, tree, tree],
-    "cell": [index, index],
-    "minor": [indices, indices],
-    "free_minor": [indices, indices, indices],
-    "span": [indices, index, mapping(index, index)],
-    "span_t": [indices, index, mapping(index, index)],
-    "scale": [variable, tree],
-    "line": [index, indices, optional(tree)],
-    "line_t": [index, indices, optional(tree)],
-    "identity": [many(record(equation, identity_factor))],
-    "trace": [some(indices)],
-    "equal_columns": [index, some(indices)],
-    "equal_rows": [index, some(indices)],
-    "equal_both": [index, some(indices), index, some(indices)],
-}
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
     "product": "cell ({0}, {1}) is 0 and one term is left there: its x is zero or its y is",
@@ -1083,39 +1062,47 @@ TEXTS = {
 }
 
 
-def exclude(window: Window, node: tuple[Any, ...], depth: int) -> None:
+def exclude(window: Window, found: tuple[Any, ...], depth: int) -> None:
     """Check that there are no factors whose product is the limit on the observed cells."""
-    name, *parts = node
+    name, *parts = found
     say(depth, TEXTS[name].format(*parts))
-    side = window.turned() if is_transposed(name) else window
-    if name == "split":
-        v, zero, nonzero = parts
-        need(window.has(v), "10.1: no such variable")
-        exclude(window._replace(zero=window.zero | {v}), zero, depth + 1)
-        exclude(window._replace(nonzero=window.nonzero | {v}), nonzero, depth + 1)
-    elif name == "product":
-        i, j, *rest = parts
-        on = window.live(i, j)
-        need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
-        for v, subtree in zip([("x", i, on[0]), ("y", on[0], j)], rest, strict=True):
-            exclude(window._replace(zero=window.zero | {v}), subtree, depth + 1)
-    elif name == "scale":
-        v, rest = parts
-        block = v[2] if v[0] == "x" else v[1]
-        need(window.has(v) and v in window.nonzero, "10.8: not known to be nonzero")
-        need(block not in window.scaled, "10.8: scaled before")
-        exclude(window.knows({v: Fraction(1)}, [block]), rest, depth)
-    elif name in ("line", "line_t"):
-        j, rows, rest = parts
-        found = linear(side, j, rows)
-        need((found is None) == (rest is None), "10.9: a conflict is a leaf, and no other line")
-        if found is not None:
-            side = side.knows(found)
-            exclude(side.turned() if name == "line_t" else side, rest, depth)
-    else:
-        LEAVES[name](side, *parts)
+    flip = is_transposed(name)
+    branches = RULES[name](window.turned() if flip else window, *parts) or []
+    for branch, rest in branches:
+        exclude(branch.turned() if flip else branch, rest, depth + (len(branches) > 1))
 
 
+Branches = list[tuple[Window, Any]]  # what is known on a branch, and how to go on there
+
+
+@rule(EXCLUSION, "split", variable, tree, tree)
+def split(window: Window, v: Variable, zero: Any, nonzero: Any) -> Branches:
+    """Rule 1: a variable is 0 or not."""
+    need(window.has(v), "10.1: no such variable")
+    other = window._replace(nonzero=window.nonzero | {v})
+    return [(window._replace(zero=window.zero | {v}), zero), (other, nonzero)]
+
+
+@rule(EXCLUSION, "product", index, index, tree, tree)
+def product(window: Window, i: int, j: int, *trees: Any) -> Branches:
+    """Rule 2: one factor of the only product that is left at a cell is 0."""
+    on = window.live(i, j)
+    need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
+    zeros = [window.zero | {v} for v in (("x", i, on[0]), ("y", on[0], j))]
+    return [(window._replace(zero=zero), rest) for zero, rest in zip(zeros, trees, strict=True)]
+
+
+@rule(EXCLUSION, "scale", variable, tree)
+def scale(window: Window, v: Variable, rest: Any) -> Branches:
+    """Rule 8: a variable that is not 0 is 1, once for each block."""
+    block = v[2] if v[0] == "x" else v[1]
+    need(window.has(v) and v in window.nonzero, "10.8: not known to be nonzero")
+    need(block not in window.scaled, "10.8: scaled before")
+    scaled = window._replace(scaled=window.scaled | {block})
+    return [(scaled.knows({v: Fraction(1)}), rest)]
+
+
+@rule(EXCLUSION, "cell", index, index)
 def cell_leaf(window: Window, i: int, j: int) -> None:
     """Rule 3: the live blocks cannot add up to the value of a cell."""
     on, value = window.live(i, j), window.limit[i][j]
@@ -1123,6 +1110,7 @@ def cell_leaf(window: Window, i: int, j: int) -> None:
     need((not on and value != 0) or (both and value == 0), "10.3: the cell can take its value")
 
 
+@rule(EXCLUSION, "minor", indices, indices)
 def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None:
     """Rule 4: more rank than live blocks."""
     on = union(window.live(i, j) for i in rows for j in cols)
@@ -1130,6 +1118,7 @@ def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None
     need(height > len(on), "10.4: the rank is not too high")
 
 
+@rule(EXCLUSION, "free_minor", indices, indices, indices)
 def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]) -> None:
     """Rule 5: more rank than blocks, whatever stands in the other cells."""
     need(len(ks) < len(rows) == len(cols) <= 6, "10.5: sizes")
@@ -1145,6 +1134,7 @@ def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Seq
     need(set(minor) == {()}, "10.5: the determinant is not a nonzero number")
 
 
+@rule(EXCLUSION, "span span_t", indices, index, mapping(index, index))
 def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) -> None:
     """Rules 6 and 7: a column outside the span of those that fix the directions of its blocks."""
     limit = window.limit
@@ -1157,8 +1147,9 @@ def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) ->
     need(rank(larger) > rank(fixed_columns), "10.6: it is in the span")
 
 
-def linear(window: Window, j: int, rows: Sequence[int]) -> dict[Variable, Fraction] | None:
-    """Rules 9 and 10: return the y that the equations of a column fix, or None for a conflict."""
+@rule(EXCLUSION, "line line_t", index, indices, optional(tree))
+def linear(window: Window, j: int, rows: Sequence[int], rest: Any) -> Branches:
+    """Rules 9 and 10: what the equations of a column say when its x are known."""
     need(j < window.w, "10.9: no such line")
     equations: list[tuple[dict[int, Fraction], Fraction]] = []
     for i in rows:
@@ -1171,16 +1162,17 @@ def linear(window: Window, j: int, rows: Sequence[int]) -> dict[Variable, Fracti
     unknowns = sorted(union(row for row, _ in equations))
     lines = [[*(row.get(k, Fraction(0)) for k in unknowns), right] for row, right in equations]
     reduced, pivots = echelon(lines, len(unknowns))
-    if any(line[-1] for line in reduced[pivots:]):
-        return None
     found: dict[Variable, Fraction] = {}
     for line in reduced[:pivots]:
         if len(places := ones(line[:-1])) == 1:
             found["y", unknowns[min(places)], j] = line[-1]
-    conflict = any(v in window.nonzero and not found[v] for v in found)
-    return None if conflict else found
+    conflict = any(line[-1] for line in reduced[pivots:])
+    conflict = conflict or any(v in window.nonzero and not found[v] for v in found)
+    need(conflict == (rest is None), "10.9: a conflict is a leaf, and nothing else is")
+    return [] if conflict else [(window.knows(found), rest)]
 
 
+@rule(EXCLUSION, "identity", many(record(equation, identity_factor)))
 def identity(window: Window, parts: Sequence[Any]) -> None:
     """Rule 11: a combination of equations is 1."""
     left: Poly = {}
@@ -1216,6 +1208,7 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     return found
 
 
+@rule(EXCLUSION, "trace", some(indices))
 def trace(window: Window, ks: Sequence[int]) -> None:
     """Rule 12: blocks that miss the entries of a permuted diagonal."""
     hot, blocks = support_of(window.limit), touching(window)
@@ -1238,6 +1231,7 @@ def equal_lines(window: Window, i: int, places: Sequence[int]) -> list[frozenset
     return [cols & set(places) for rows, cols in touching(window).values() if i in rows]
 
 
+@rule(EXCLUSION, "equal_columns equal_rows", index, some(indices))
 def equal(window: Window, i: int, places: Sequence[int]) -> None:
     """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
     sets = equal_lines(window, i, places)
@@ -1248,25 +1242,12 @@ def equal(window: Window, i: int, places: Sequence[int]) -> None:
         need(union(chosen) != set(places), "10.13: blocks that have them all")
 
 
+@rule(EXCLUSION, "equal_both", index, some(indices), index, some(indices))
 def both(window: Window, i: int, cols: Sequence[int], j: int, rows: Sequence[int]) -> None:
     """Rule 15: equal columns and equal rows, with one block to spare."""
     need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
     need(set(cols) not in equal_lines(window, i, cols), "10.15: a block has the columns")
     need(set(rows) not in equal_lines(window.turned(), j, rows), "10.15: a block has the rows")
-
-
-LEAVES: dict[str, Callable[..., None]] = {
-    "cell": cell_leaf,
-    "minor": minor_leaf,
-    "free_minor": free_minor,
-    "span": span,
-    "span_t": span,
-    "identity": identity,
-    "trace": trace,
-    "equal_columns": equal,
-    "equal_rows": equal,
-    "equal_both": both,
-}
 
 
 # Section 11: trees of cases
@@ -1450,17 +1431,12 @@ def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> 
 
 Answer = tuple[Any, ...]
 Chain = Sequence[Matrix]
-PARTS: dict[str, list[Form]] = {}
-PROOF: dict[str, list[Form]] = {"components": [many(partial(node, PARTS))]}
-PARTS |= {
-    "free": [*free_form, partial(node, PROOF)],
-    "comparable": [],
-    "rank": [],
-    "cases": [case_tree],
-}
-PROOF |= PARTS
-LINES = {"rows": indices, "columns": indices}
-LIMIT = {**LINES, "limit": many(many(rational))}
+PROOF: dict[str, Sequence[Form]] = {}
+proof_form = partial(node, PROOF)
+part_form = checked(proof_form, lambda part: part[0] != "components", "9.4: components of one")
+PROOF |= {"free": [*free_form, proof_form], "components": [many(part_form)]}
+PROOF |= {"comparable": [], "rank": [], "cases": [case_tree]}
+LIMIT = {"rows": indices, "columns": indices, "limit": many(many(rational))}
 CURVE = {**LIMIT, "left": curve, "right": curve, "reductions": many(step_form)}
 SPAN = {"rows": some(indices), "columns": some(indices)}
 KEPT = ["SingleFactorCertificate", "ComparableCertificate", "ReducedClosedCertificate"]
@@ -1516,7 +1492,7 @@ PART_TEXTS = {
 }
 
 
-@certificate("ReducedClosedCertificate", proof=partial(node, PROOF))
+@certificate("ReducedClosedCertificate", proof=proof_form)
 def reduced(problem: Typed, proof: Any) -> Answer:
     """9.4: free families, components, comparable rectangles, bounded ranks and cases."""
     holds(start(*two(problem)), proof, 1)
@@ -1698,9 +1674,9 @@ def inside(group: Chain, rows: Iterable[int], cols: Sequence[int]) -> list[Matri
     return part
 
 
-def closedness_of(problem: Typed, supports: Chain) -> Typed:
-    """Return the problem of closedness of other supports over the same field."""
-    return Typed("Closedness", {"supports": tuple(supports), "field": problem["field"]})
+def closedness_of(supports: Chain, field: str) -> Typed:
+    """Return the problem of closedness."""
+    return Typed("Closedness", {"supports": tuple(supports), "field": field})
 
 
 def shorten(chain: Chain, taken: Any) -> Chain:
@@ -1785,7 +1761,7 @@ def shortened(problem: Typed, steps: Any, short: Typed) -> Answer:
     chain = reduce(shorten, steps, problem["supports"])
     value = "not_closed" if short.kind == "NotClosedCertificate" else "closed"
     say(1, f"{len(chain)} factors are left")
-    proof(short, closedness_of(problem, chain), value)
+    proof(short, closedness_of(chain, problem["field"]), value)
     return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
 
 
@@ -1816,7 +1792,7 @@ def sub_chain(problem: Typed, first: int, last: int, rows: Any, columns: Any, pa
     bottom = places(columns, after, len(chain[-1][0]))
     say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
     window = inside(chain[first : last + 1], top, bottom)
-    proof(part, closedness_of(problem, window), "not_closed")
+    proof(part, closedness_of(window, problem["field"]), "not_closed")
     where = f"{len(rows)} rows and {len(columns)} columns, which the others lead to one to one"
     return "not_closed", f"factors {first} to {last} are not closed on {where}"
 
@@ -1844,7 +1820,7 @@ def peeled_chain(problem: Typed, side: str, rest: Any) -> Answer:
     need(comparable(products, near), "12.3: two terms are not comparable")
     say(1, f"the {side} factor peels off")
     others = chain[1:] if side == "first" else chain[:-1]
-    proof(rest, closedness_of(problem, others), "closed")
+    proof(rest, closedness_of(others, problem["field"]), "closed")
     words = f"the {side} factor meets the others in comparable terms, and they are closed"
     return "closed", words
 
@@ -1860,6 +1836,7 @@ TREES = (
 NOT_CLOSED = (
     "the set of products with these supports is not closed, so some data set has no optimum"
 )
+NO_OPTIMUM = "a data set of {} samples has no optimum: "
 Sample = dict[int, Fraction]
 
 
@@ -1868,7 +1845,7 @@ def training(problem: Typed, answer: Typed, closedness: Any) -> Answer:
     """13.1: whether an optimum exists for all data."""
     chain = problem["supports"]
     if closedness is not None:
-        proof(closedness, real_closedness(problem), "not_closed")
+        proof(closedness, closedness_of(problem["supports"], "real"), "not_closed")
         return "may_not_be_attained", NOT_CLOSED
     if answer["condition"] == ONE_OUTPUT:
         need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
@@ -1939,11 +1916,6 @@ def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Sample) -> dict[int, S
     return {i: p for (i, _), p in acts.items()}
 
 
-def no_optimum(count: int, why: str) -> Answer:
-    """Return the verdict that a data set proves."""
-    return "may_not_be_attained", f"a data set of {count} samples has no optimum: {why}"
-
-
 @certificate("OppositeTargetsCertificate", "SparseTraining", **DATA, opposite=place)
 def opposite_targets(problem: Typed, opposite: Cell, **data: Any) -> Answer:
     """13.3: targets of the rank of all units that may act, and two that are opposite."""
@@ -1970,7 +1942,7 @@ def opposite_targets(problem: Typed, opposite: Cell, **data: Any) -> Answer:
     negative = {i: -v for i, v in targets[q].items()}
     need(targets[p] and targets[p] == negative, "13.3: not opposite, or 0")
     why = f"its targets need every hidden unit, and those of samples {p} and {q} are opposite"
-    return no_optimum(len(samples), why)
+    return "may_not_be_attained", f"{NO_OPTIMUM.format(len(samples))}{why}"
 
 
 pattern_form = typed(["NotClosedCertificate"])
@@ -1980,7 +1952,7 @@ pattern_form = typed(["NotClosedCertificate"])
 def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
     """13.4: more samples on a curve than units can tell apart, images under a limit."""
     samples, chain = data_set(problem, **data), two(problem)
-    proof(closedness, real_closedness(problem), "not_closed")
+    proof(closedness, closedness_of(problem["supports"], "real"), "not_closed")
     inner = evidence(closedness)
     rows, cols, points = inner["rows"], inner["columns"], set()
     for x, y in samples:
@@ -1998,18 +1970,13 @@ def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
     most = (len(units) * (n if hidden else n - 1) + 1) * (wanted - 1)
     need(len(samples) > most, f"13.4: no more than {most} samples")
     why = "weights that attain its targets would make a product of a limit of products that is none"
-    return no_optimum(len(samples), why)
-
-
-def real_closedness(problem: Typed) -> Typed:
-    """Return the problem of closedness of the same supports over the reals."""
-    return Typed("Closedness", {"supports": problem["supports"], "field": "real"})
+    return "may_not_be_attained", f"{NO_OPTIMUM.format(len(samples))}{why}"
 
 
 Entry = tuple[int, int, int]
 blocker = record(index, word("row", "column"), index, index, index)
 zero = record(integer(0, 1), index, index)
-core_form = record(index, couple, couple, index, many(blocker), many(zero), bound)
+core_form = record(index, couple, couple, index, many(blocker), many(zero), rational)
 REPAIR: dict[str, Form] = {
     "answer": anything,
     "closedness": anything,
@@ -2040,12 +2007,12 @@ def repair(problem: Typed, answer: Typed, closedness: Any, windows: Any, cores: 
         lines = [{(f, e[f]) for f, *e in entries} for entries in (before, after)]
         need(lines[0] <= lines[1], "14.3: a line is cut off")
     say(0, "the new supports are closed:")
-    proof(closedness, closedness_of(problem, new), "closed")
+    proof(closedness, closedness_of(new, problem["field"]), "closed")
     by_cores = weighed(cores, problem)
     need(charged is None or not windows, "14.5: changes are counted")
     for window in windows:
         say(0, "an entry has to change in these rows or columns:")
-        proof(window, closedness_of(problem, given), "not_closed")
+        proof(window, closedness_of(given, problem["field"]), "not_closed")
     for name in ("rows", "columns"):
         used = [i for window in windows for i in window[name]]
         need(len(set(used)) == len(used), f"14.5: windows share {name}")
