@@ -46,17 +46,41 @@ def say(depth: int, text: str) -> None:
     log.info("%s%s", "  " * depth, text)
 
 
-# Section 5: forms; a form returns the value that it reads, or refuses it
+# Section 5: forms
 
 
-Form = Callable[[Any], Any]
+Form = Any  # a function that returns what it reads, or one of the kinds of data in `read`
+
+
+def read(form: Form, value: Any) -> Any:
+    """Return a value in a form, or refuse it.
+
+    A type stands for its values, a range for integers, a set for some texts, a tuple for a list of
+    so many parts, [form] for a list of any length, {form: form} for a map.
+    """
+    if isinstance(form, tuple | list):
+        parts = items(value)
+        forms = form * len(parts) if isinstance(form, list) else form
+        need(len(parts) == len(forms), "5: number of parts")
+        return tuple([read(each, part) for each, part in zip(forms, parts, strict=True)])
+    if isinstance(form, dict):
+        ((key, part),) = form.items()
+        return {read(key, k): read(part, v) for k, v in read(dict, value).items()}
+    if isinstance(form, range | set):
+        kind = int if isinstance(form, range) else str
+        need(type(value) is kind and value in form, f"5: not in {form}")
+        return value
+    if isinstance(form, type):
+        need(type(value) is form, f"5: no {form.__name__}")
+        return value
+    return form(value)
 
 
 def checked(form: Form, test: Callable[[Any], object], why: str) -> Form:
     """Return the form of the values of a form that pass a test."""
 
     def passed(value: Any) -> Any:
-        found = form(value)
+        found = read(form, value)
         need(test(found), why)
         return found
 
@@ -68,36 +92,9 @@ def anything(value: Any) -> Any:
     return value
 
 
-def of(*types: type) -> Form:
-    """Return the form of the values of some types, where a boolean is no integer."""
-    why = f"5: no {' or '.join(each.__name__ for each in types)}"
-    return checked(anything, lambda value: type(value) in types, why)
-
-
-def integer(low: int, high: int) -> Form:
-    """Return the form of an integer in a range."""
-    return checked(of(int), lambda value: low <= value <= high, f"5: not in {low} .. {high}")
-
-
-def word(*words: str) -> Form:
-    """Return the form of one of some texts."""
-    return checked(text, lambda value: value in words, f"5: none of {', '.join(words)}")
-
-
 def optional(form: Form) -> Form:
     """Return the form of null or a value."""
-    return lambda value: None if value is None else form(value)
-
-
-def record(*forms: Form) -> Form:
-    """Return the form of a list with exactly these parts."""
-    parts = checked(items, lambda found: len(found) == len(forms), "5: number of parts")
-    return lambda value: tuple([f(part) for f, part in zip(forms, parts(value), strict=True)])
-
-
-def many(part: Form) -> Form:
-    """Return the form of a list of any length."""
-    return lambda value: tuple([part(v) for v in items(value)])
+    return lambda value: None if value is None else read(form, value)
 
 
 def some(form: Form) -> Form:
@@ -105,30 +102,30 @@ def some(form: Form) -> Form:
     return checked(form, bool, "5: nothing is listed")
 
 
-def mapping(key: Form, part: Form) -> Form:
-    """Return the form of a map."""
-    return lambda value: {key(k): part(v) for k, v in of(dict)(value).items()}
-
-
 def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
     """Return a node: the name of a rule and its parts."""
     name, *parts = some(items)(value)
     need(isinstance(name, str) and name in rules, "5: no such rule")
-    return (name, *record(*rules[name])(parts))
+    need(len(parts) == len(rules[name]), f"5: number of parts of {name}")
+    return (name, *[read(f, part) for f, part in zip(rules[name], parts, strict=True)])
 
 
-RULES: dict[str, Callable[..., Any]] = {}  # the functions of those rules that have one each
+class Rules(dict[str, Sequence[Form]]):
+    """Rules by their names: the forms of the parts of a node, and the functions to apply."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.apply: dict[str, Callable[..., Any]] = {}
 
-def rule(table: dict[str, Sequence[Form]], names: str, *forms: Form) -> Callable[[Any], Any]:
-    """Enter a function as the rule of these names, whose parts have these forms."""
+    def rule(self, names: str, *forms: Form) -> Callable[[Any], Any]:
+        """Enter a function as the rule of these names, whose parts have these forms."""
 
-    def enter(function: Any) -> Any:
-        table.update(dict.fromkeys(names.split(), forms))
-        RULES.update(dict.fromkeys(names.split(), function))
-        return function
+        def enter(function: Any) -> Any:
+            self.update(dict.fromkeys(names.split(), forms))
+            self.apply.update(dict.fromkeys(names.split(), function))
+            return function
 
-    return enter
+        return enter
 
 
 def is_transposed(name: str) -> bool:
@@ -138,7 +135,8 @@ def is_transposed(name: str) -> bool:
 
 def rational(value: Any) -> Fraction:
     """Return a rational number."""
-    found = Fraction(of(int, Fraction)(value))
+    need(type(value) in (int, Fraction), "5: no rational")
+    found = Fraction(value)
     size = max(found.numerator.bit_length(), found.denominator.bit_length())
     need(size <= 10_000, "5: a rational of more than 10,000 bits")
     return found
@@ -153,17 +151,16 @@ def double(value: Any) -> float:
         raise Refused("2: beyond the range of a double") from None
 
 
-items = of(list, tuple)
-text = of(str)
-index = integer(0, 2**62)
-indices = checked(many(index), lambda found: len(set(found)) == len(found), "5: an index twice")
+items = checked(anything, lambda value: isinstance(value, list | tuple), "5: a list is wanted")
+index = range(2**62 + 1)
+indices = checked([index], lambda found: len(set(found)) == len(found), "5: an index twice")
 couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
-variable = record(word("x", "y"), index, index)
-place = record(index, index)
-series = mapping(integer(-1000, 1000), rational)
-curve = many(record(index, index, lambda p: {e: v for e, v in series(p).items() if v}))
-words = checked(text, str.strip, "4: a blank text")
-figure = of(int, float)
+variable = ({"x", "y"}, index, index)
+place = (index, index)
+series = {range(-1000, 1001): rational}
+curve = [(index, index, lambda p: {e: v for e, v in read(series, p).items() if v})]
+words = checked(str, str.strip, "4: a blank text")
+figure = checked(anything, lambda value: type(value) in (int, float), "4: no number")
 cost = checked(figure, lambda value: double(value) is not None, "4: no double")
 length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
 bound = checked(rational, lambda value: value >= 0, "3: below 0")
@@ -230,7 +227,7 @@ def parse(text: str) -> Any:
 
 def fraction(value: Any) -> Fraction:
     """Return a rational, R6."""
-    hexadecimal = re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", text(value))
+    hexadecimal = re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", read(str, value))
     need(hexadecimal or re.fullmatch("-?[0-9]+(/[0-9]+)?", value), "R6: no fraction")
     parts = [int(part, 16) if hexadecimal else int(number(part)) for part in value.split("/")]
     need(all(parts[1:]), "R6: a denominator 0")
@@ -243,11 +240,11 @@ def array_item(dtype: str, value: Any) -> Any:
         need(set(value) == {"$fraction"}, "R7: objects are integers or fractions")
         return fraction(value["$fraction"])
     if dtype == "object":
-        return of(int)(value)
+        return read(int, value)
     code = CODES[dtype]
-    form = double if code[-1] in "efd" else of(bool if code == "?" else int)
+    form = double if code[-1] in "efd" else bool if code == "?" else int
     try:
-        return struct.unpack(code, struct.pack(code, form(value)))[0]
+        return struct.unpack(code, struct.pack(code, read(form, value)))[0]
     except OverflowError:
         return math.copysign(math.inf, value)
     except struct.error:
@@ -256,8 +253,8 @@ def array_item(dtype: str, value: Any) -> Any:
 
 def array(body: Any) -> Array:
     """Return an array, R7."""
-    need({"dtype", "shape"} <= set(of(dict)(body)), "R7: no array")
-    dtype, shape = text(body["dtype"]), many(of(int))(of(list)(body["shape"]))
+    need({"dtype", "shape"} <= set(read(dict, body)), "R7: no array")
+    dtype, shape = read(str, body["dtype"]), read([int], read(list, body["shape"]))
     need(dtype in {*CODES, "object"}, "R7: dtype")
     need(len(shape) <= 32 and all(size >= 0 for size in shape), "R7: shape")
     need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
@@ -265,12 +262,12 @@ def array(body: Any) -> Array:
     if dtype != "object" and "base64" in body:
         order, code = CODES[dtype][:-1] or "<", CODES[dtype][-1]
         quads = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-        need(re.fullmatch(quads, text(body["base64"])), "R7: no base64")
+        need(re.fullmatch(quads, read(str, body["base64"])), "R7: no base64")
         raw = base64.b64decode(body["base64"])
         need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
         need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is not a boolean")
         return Array(dtype, shape, struct.unpack(f"{order}{count}{code}", raw))
-    values = of(list)(body.get("values"))
+    values = read(list, body.get("values"))
     need(len(values) == count, "R7: number of values")
     return Array(dtype, shape, [array_item(dtype, value) for value in values])
 
@@ -278,9 +275,9 @@ def array(body: Any) -> Array:
 def sparse(body: Any) -> Sparse:
     """Return a sparse matrix, R8."""
     names = {"format", "shape", "data", "indices", "indptr"}
-    need(set(of(dict)(body)) == names, "R8: no sparse matrix")
-    kind, shape = word("csr", "csc")(body["format"]), record(index, index)(of(list)(body["shape"]))
-    parts = [of(dict)(body[name]) for name in ("data", "indices", "indptr")]
+    need(set(read(dict, body)) == names, "R8: no sparse matrix")
+    kind, shape = read({"csr", "csc"}, body["format"]), read(place, read(list, body["shape"]))
+    parts = [read(dict, body[name]) for name in ("data", "indices", "indptr")]
     need(all(set(part) == {"$array"} for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
     need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
@@ -307,7 +304,7 @@ SCALARS: dict[str, Form] = {
     "$sparse": sparse,
     "$fraction": fraction,
     "$float": double,
-    "$complex": lambda body: complex(*record(double, double)(body)),
+    "$complex": lambda body: complex(*read((double, double), body)),
 }
 
 
@@ -332,11 +329,11 @@ class Reader:
         need(len(value) == 1, "2: a key with $ beside others")
         ((mark, body),) = value.items()
         if mark == "$tuple":  # its members are one level below it, as those of a list
-            return tuple(self.read(of(list)(body), f"{path}/$tuple", level))
+            return tuple(self.read(read(list, body), f"{path}/$tuple", level))
         if mark == "$map":
-            return self.map(self.read(of(list)(body), f"{path}/$map", level + 1))
+            return self.map(self.read(read(list, body), f"{path}/$map", level + 1))
         if mark == "$ref":
-            need(text(body) in self.known, "R9: nothing stands there before")
+            need(read(str, body) in self.known, "R9: nothing stands there before")
             return self.known[body]
         need(mark in SCALARS, f"2: unknown key {mark!r}")
         found = SCALARS[mark](body)
@@ -349,7 +346,7 @@ class Reader:
         keys = (int, float, complex, Fraction, str, tuple, type(None))
         found: dict[Any, Any] = {}
         for pair in pairs:
-            key, value = checked(of(list), lambda pair: len(pair) == 2, "2: no pair of a map")(pair)
+            key, value = read((anything, anything), read(list, pair))
             try:
                 need(isinstance(key, keys) and key not in found, "2: no key of a map, or twice")
             except TypeError:
@@ -359,7 +356,7 @@ class Reader:
 
     def typed(self, value: dict[str, Any], path: str, level: int) -> Typed:
         """Return an object with a type, its fields checked, R10."""
-        name = text(value["$type"])
+        name = read(str, value["$type"])
         kind = name.removeprefix("sparseopt:")
         need(kind != name and kind in TYPES, f"R10: unknown type {name!r}")
         given = {
@@ -367,7 +364,7 @@ class Reader:
         }
         fields = LATER.get(kind, {}) | given
         need(set(fields) == set(TYPES[kind]), f"R10: {kind} has other fields")
-        found = Typed(kind, {f: form(fields[f]) for f, form in TYPES[kind].items()})
+        found = Typed(kind, {f: read(form, fields[f]) for f, form in TYPES[kind].items()})
         if found.fields.get("costs") is not None:
             need(shapes(found["costs"]) == shapes(found["supports"]), "3: costs of other shapes")
         return found
@@ -399,14 +396,14 @@ def bit(value: Any) -> int:
 
 def matrix(value: Any) -> Matrix:
     """Return one support, P1 and P2."""
-    rows: Matrix = some(many(some(many(bit))))(lists(value))
+    rows: Matrix = some([some([bit])])(lists(value))
     need(len(set(map(len, rows))) == 1, "P1: not rectangular")
     return rows
 
 
 def supports(value: Any) -> tuple[Matrix, ...]:
     """Return supports, P1 to P3."""
-    found: tuple[Matrix, ...] = some(many(matrix))(lists(value))
+    found: tuple[Matrix, ...] = some([matrix])(lists(value))
     need(all(len(a[0]) == len(b) for a, b in pairwise(found)), "P3: they do not chain")
     return found
 
@@ -426,23 +423,21 @@ def costs(value: Any) -> list[Any]:
     return [[list(map(Fraction, row)) for row in lists(part)] for part in value]
 
 
-FIELD = word("real", "complex")
+FIELD = {"real", "complex"}
 VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
 PROVED = ("VERIFIED", "WEAK", "UNCHECKED")
+candidate = typed(["Candidate"])
 TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is read later
     "Closedness": {"supports": supports, "field": FIELD},
-    "ClosednessVerdict": {"value": word("closed", "not_closed", "unknown"), "reason": text},
-    "SparseTraining": {"supports": supports, "hidden_biases": of(bool), "output_biases": of(bool)},
-    "TrainingVerdict": {
-        "value": word("attained", "may_not_be_attained", "unknown"),
-        "condition": text,
-    },
+    "ClosednessVerdict": {"value": {"closed", "not_closed", "unknown"}, "reason": str},
+    "SparseTraining": {"supports": supports, "hidden_biases": bool, "output_biases": bool},
+    "TrainingVerdict": {"value": {"attained", "may_not_be_attained", "unknown"}, "condition": str},
     "NearestClosedSupport": {
         "supports": checked(supports, lambda found: len(found) == 2, "3: not two supports"),
-        "allow": word("remove", "add", "both"),
+        "allow": {"remove", "add", "both"},
         "field": FIELD,
         "costs": optional(costs),
-        "keep_lines": of(bool),
+        "keep_lines": bool,
     },
     "ClosedSupport": {
         "supports": supports,
@@ -450,20 +445,17 @@ TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is rea
         "lower_bound": bound,
         "cost": optional(bound),
     },
-    "Plan": {
-        "problem": text,
-        "candidates": lambda found: many(typed(["Candidate"]))(of(list)(found)),
-    },
+    "Plan": {"problem": str, "candidates": lambda found: read([candidate], read(list, found))},
     "Candidate": {
-        "name": text,
-        "plugin": text,
+        "name": str,
+        "plugin": str,
         "guarantee": optional(typed(["Guarantee"])),
         "verdict": typed(VERDICTS),
-        "outcome": text,
-        "left_out": optional(text),
+        "outcome": str,
+        "left_out": optional(str),
         "memory": optional(cost),
     },
-    "Guarantee": {"name": word("EXACT", "CERTIFIED", "HEURISTIC")},
+    "Guarantee": {"name": {"EXACT", "CERTIFIED", "HEURISTIC"}},
     "Accepted": {"cost": cost},
     "Refused": {"reason": words},
     "Unavailable": {"reason": words, "remedy": words},
@@ -474,13 +466,13 @@ ANSWERS = {
     "SparseTraining": "TrainingVerdict",
     "NearestClosedSupport": "ClosedSupport",
 }
-CERTIFICATES: dict[str, Certificate] = {}
+CERTIFICATES: dict[str, tuple[str, dict[str, Form], Callable[..., Any]]] = {}
 TYPES["Solution"] = {
     "problem": typed(ANSWERS),
     "answer": anything,
     "certificate": optional(typed(CERTIFICATES)),
-    "status": word(*PROVED, "UNDECIDED", "TIME_LIMIT"),
-    "solver": text,
+    "status": {*PROVED, "UNDECIDED", "TIME_LIMIT"},
+    "solver": str,
     "seconds": length,
     "plan": typed(["Plan"]),
     "tolerance": optional(length),
@@ -496,19 +488,11 @@ LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what the
 }
 
 
-class Certificate(NamedTuple):
-    """A kind of certificates: the problem it is about, its fields and its rule."""
-
-    problem: str
-    forms: dict[str, Form]
-    rule: Callable[..., tuple[Any, ...]]
-
-
 def certificate(kind: str, problem: Any = "Closedness", **forms: Form) -> Callable[[Any], Any]:
     """Enter a function as the rule of certificates of a kind, which have these fields too."""
 
     def enter(rule: Any) -> Any:
-        CERTIFICATES[kind] = Certificate(problem, forms, rule)
+        CERTIFICATES[kind] = (problem, forms, rule)
         TYPES[kind] = dict.fromkeys(("problem", "answer", *forms), anything)
         return rule
 
@@ -716,15 +700,15 @@ def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
 
 def summands(name: Form) -> Form:
     """Return the form of the terms of a polynomial in such variables."""
-    return many(record(rational, many(name)))
+    return [(rational, [name])]
 
 
-cell_or_parameter = checked(many(index), lambda v: len(v) in (1, 2), "11: no variable")
+cell_or_parameter = checked([index], lambda v: len(v) in (1, 2), "11: no variable")
 
 
 def polynomial(value: Any) -> Poly:
     """Return a polynomial in cells and parameters."""
-    return gather(summands(cell_or_parameter)(value))
+    return gather(read(summands(cell_or_parameter), value))
 
 
 def table(entries: Sequence[Any], where: frozenset[Cell], label: str) -> dict[Cell, Any]:
@@ -780,7 +764,7 @@ class State(NamedTuple):
     def family(self, ks: Sequence[int]) -> State:
         """Return these blocks with their observed cells."""
         chosen = tuple(self.blocks[k] for k in ks)
-        return State(self.m, self.n, union(map(self.cells, chosen)), chosen)
+        return self._replace(obs=union(map(self.cells, chosen)), blocks=chosen)
 
     def components(self) -> list[State]:
         """Return the parts that share no observed cell."""
@@ -815,16 +799,16 @@ def lines_of(blocks: Iterable[Block]) -> tuple[frozenset[int], frozenset[int]]:
     return union(block.rows for block in blocks), union(block.cols for block in blocks)
 
 
-def normal_form(m: int, n: int, obs: frozenset[Cell], blocks: Iterable[Block]) -> State:
+def normal_form(state: State) -> State:
     """Split blocks whose observed cells fall apart; drop rows and columns without any."""
-    found = []
-    for block in blocks:
+    found, obs = [], state.obs
+    for block in state.blocks:
         across = {i: {j for j in block.cols if (i, j) in obs} for i in sorted(block.rows)}
         rows = [i for i, cols in across.items() if cols]
         for part in classes([across[i] for i in rows]):
             chosen = frozenset(rows[k] for k in part)
             found.append(Block(chosen, union(across[i] for i in chosen), block.origin))
-    return State(m, n, obs, tuple(found))
+    return state._replace(blocks=tuple(found))
 
 
 def ones(line: Iterable[Any]) -> frozenset[int]:
@@ -844,11 +828,15 @@ def terms(first: Matrix, second: Matrix) -> tuple[Block, ...]:
     return tuple(Block(ones(column), ones(row), k) for k, (column, row) in enumerate(pairs))
 
 
+def two_factors(first: Matrix, second: Matrix) -> State:
+    """Return the problem of two supports where all cells are observed."""
+    m, n = len(first), len(second[0])
+    return State(m, n, frozenset(all_pairs(range(m), range(n))), terms(first, second))
+
+
 def start(first: Matrix, second: Matrix) -> State:
     """Return the observed problem of two supports."""
-    blocks = terms(first, second)
-    obs = frozenset((i, j) for block in blocks for i in block.rows for j in block.cols)
-    return normal_form(len(first), len(second[0]), obs, blocks)
+    return normal_form(two_factors(first, second).family(range(len(second))))
 
 
 def comparable(shared: Sequence[Block], blocks: Sequence[Block]) -> bool:
@@ -867,9 +855,9 @@ def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth:
     chosen, (name, *parts) = state.family(ks), evidence
     origins = sorted({block.origin for block in chosen.blocks})
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    RULES[name](chosen.turned() if is_transposed(name) else chosen, *parts)
-    rest = [block for k, block in enumerate(state.blocks) if k not in ks]
-    return normal_form(state.m, state.n, state.obs - chosen.obs, rest)
+    FAMILIES.apply[name](chosen.turned() if is_transposed(name) else chosen, *parts)
+    rest = tuple(block for k, block in enumerate(state.blocks) if k not in ks)
+    return normal_form(state._replace(obs=state.obs - chosen.obs, blocks=rest))
 
 
 def step(state: State, taken: tuple[Any, ...], depth: int) -> State:
@@ -878,7 +866,7 @@ def step(state: State, taken: tuple[Any, ...], depth: int) -> State:
     if name == "free":
         return free_step(state, parts[0], parts[1], depth)
     if name == "component":
-        number, found = parts[0], state.components()
+        found, number = state.components(), int(parts[0])
         need(number < len(found), "6: no such component")
         say(depth, f"look at component {number} of {len(found)} that share no observed cell")
         return found[number]
@@ -886,7 +874,7 @@ def step(state: State, taken: tuple[Any, ...], depth: int) -> State:
     need(all(i < state.m for i in rows) and all(j < state.n for j in cols), "6: keep")
     say(depth, f"keep rows {list(rows)} and columns {list(cols)}")
     obs = frozenset((i, j) for i, j in state.obs if i in rows and j in cols)
-    return normal_form(state.m, state.n, obs, state.blocks)
+    return normal_form(state._replace(obs=obs))
 
 
 def nothing_left(state: State, steps: Iterable[Any]) -> None:
@@ -899,8 +887,8 @@ def nothing_left(state: State, steps: Iterable[Any]) -> None:
 # Section 7: evidence that a family is free
 
 
-FAMILIES: dict[str, Sequence[Form]] = {}
-small_entries = many(record(index, index, integer(-1000, 1000)))
+FAMILIES = Rules()
+small_entries = [(index, index, range(-1000, 1001))]
 
 
 def matching(state: State, pairs: Sequence[Cell]) -> None:
@@ -918,7 +906,7 @@ def matched(state: State, c: int, rows: Sequence[int], ks: Sequence[int]) -> Non
     need(all(c in state.blocks[k].cols for k in ks), "7: a block does not have the column")
 
 
-@rule(FAMILIES, "columns rows", many(indices))
+@FAMILIES.rule("columns rows", [indices])
 def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
     """Check one matching per column: for generic X every column can be solved for."""
     lines = state.columns()
@@ -927,7 +915,7 @@ def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
         matched(state, c, rows, ks)
 
 
-@rule(FAMILIES, "determined determined_t", index, index, many(many(indices)))
+@FAMILIES.rule("determined determined_t", index, index, [[indices]])
 def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence[int]]]) -> None:
     """Check that one block can take column j, and the others still solve the rest."""
     need(own < len(state.blocks), "7: no such block")
@@ -943,7 +931,7 @@ def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
 
 
-@rule(FAMILIES, "staircase staircase_t", many(place), indices, many(many(place)))
+@FAMILIES.rule("staircase staircase_t", [place], indices, [[place]])
 def staircase(
     state: State, full: Sequence[Cell], order: Sequence[int], helped: Sequence[Sequence[Cell]]
 ) -> None:
@@ -963,7 +951,7 @@ def staircase(
         need(zeros <= t, "7: a block of a staircase lacks too much")
 
 
-@rule(FAMILIES, "submersion", small_entries, small_entries)
+@FAMILIES.rule("submersion", small_entries, small_entries)
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     """Check a point at which the product is 0 and its derivative is onto, modulo a prime."""
     every_x, every_y = entries_of(state.blocks)
@@ -978,8 +966,8 @@ def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     need(modular_rank(rows) == len(rows), "7: the derivative is not onto")
 
 
-free_form: list[Form] = [some(indices), partial(node, FAMILIES)]
-free_steps = many(partial(node, {"free": free_form}))
+free_form = (some(indices), partial(node, FAMILIES))
+free_steps = [partial(node, {"free": free_form})]
 step_form = partial(node, {"free": free_form, "component": [index], "keep": [indices, indices]})
 
 
@@ -1039,10 +1027,10 @@ class Window(NamedTuple):
         return Window(*size, xs, ys, obs, limit, zero, nonzero, values, self.scaled)
 
 
-EXCLUSION: dict[str, Sequence[Form]] = {}
+EXCLUSION = Rules()
 tree = partial(node, EXCLUSION)
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
-identity_factor = summands(record(integer(0, 3), index, index))
+identity_factor = summands((range(4), index, index))
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
     "product": "cell ({0}, {1}) is 0 and one term is left there: its x is zero or its y is",
@@ -1067,7 +1055,7 @@ def exclude(window: Window, found: tuple[Any, ...], depth: int) -> None:
     name, *parts = found
     say(depth, TEXTS[name].format(*parts))
     flip = is_transposed(name)
-    branches = RULES[name](window.turned() if flip else window, *parts) or []
+    branches = EXCLUSION.apply[name](window.turned() if flip else window, *parts) or []
     for branch, rest in branches:
         exclude(branch.turned() if flip else branch, rest, depth + (len(branches) > 1))
 
@@ -1075,7 +1063,7 @@ def exclude(window: Window, found: tuple[Any, ...], depth: int) -> None:
 Branches = list[tuple[Window, Any]]  # what is known on a branch, and how to go on there
 
 
-@rule(EXCLUSION, "split", variable, tree, tree)
+@EXCLUSION.rule("split", variable, tree, tree)
 def split(window: Window, v: Variable, zero: Any, nonzero: Any) -> Branches:
     """Rule 1: a variable is 0 or not."""
     need(window.has(v), "10.1: no such variable")
@@ -1083,7 +1071,7 @@ def split(window: Window, v: Variable, zero: Any, nonzero: Any) -> Branches:
     return [(window._replace(zero=window.zero | {v}), zero), (other, nonzero)]
 
 
-@rule(EXCLUSION, "product", index, index, tree, tree)
+@EXCLUSION.rule("product", index, index, tree, tree)
 def product(window: Window, i: int, j: int, *trees: Any) -> Branches:
     """Rule 2: one factor of the only product that is left at a cell is 0."""
     on = window.live(i, j)
@@ -1092,7 +1080,7 @@ def product(window: Window, i: int, j: int, *trees: Any) -> Branches:
     return [(window._replace(zero=zero), rest) for zero, rest in zip(zeros, trees, strict=True)]
 
 
-@rule(EXCLUSION, "scale", variable, tree)
+@EXCLUSION.rule("scale", variable, tree)
 def scale(window: Window, v: Variable, rest: Any) -> Branches:
     """Rule 8: a variable that is not 0 is 1, once for each block."""
     block = v[2] if v[0] == "x" else v[1]
@@ -1102,7 +1090,7 @@ def scale(window: Window, v: Variable, rest: Any) -> Branches:
     return [(scaled.knows({v: Fraction(1)}), rest)]
 
 
-@rule(EXCLUSION, "cell", index, index)
+@EXCLUSION.rule("cell", index, index)
 def cell_leaf(window: Window, i: int, j: int) -> None:
     """Rule 3: the live blocks cannot add up to the value of a cell."""
     on, value = window.live(i, j), window.limit[i][j]
@@ -1110,7 +1098,7 @@ def cell_leaf(window: Window, i: int, j: int) -> None:
     need((not on and value != 0) or (both and value == 0), "10.3: the cell can take its value")
 
 
-@rule(EXCLUSION, "minor", indices, indices)
+@EXCLUSION.rule("minor", indices, indices)
 def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None:
     """Rule 4: more rank than live blocks."""
     on = union(window.live(i, j) for i in rows for j in cols)
@@ -1118,7 +1106,7 @@ def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None
     need(height > len(on), "10.4: the rank is not too high")
 
 
-@rule(EXCLUSION, "free_minor", indices, indices, indices)
+@EXCLUSION.rule("free_minor", indices, indices, indices)
 def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]) -> None:
     """Rule 5: more rank than blocks, whatever stands in the other cells."""
     need(len(ks) < len(rows) == len(cols) <= 6, "10.5: sizes")
@@ -1134,7 +1122,7 @@ def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Seq
     need(set(minor) == {()}, "10.5: the determinant is not a nonzero number")
 
 
-@rule(EXCLUSION, "span span_t", indices, index, mapping(index, index))
+@EXCLUSION.rule("span span_t", indices, index, {index: index})
 def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) -> None:
     """Rules 6 and 7: a column outside the span of those that fix the directions of its blocks."""
     limit = window.limit
@@ -1147,7 +1135,7 @@ def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) ->
     need(rank(larger) > rank(fixed_columns), "10.6: it is in the span")
 
 
-@rule(EXCLUSION, "line line_t", index, indices, optional(tree))
+@EXCLUSION.rule("line line_t", index, indices, optional(tree))
 def linear(window: Window, j: int, rows: Sequence[int], rest: Any) -> Branches:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
     need(j < window.w, "10.9: no such line")
@@ -1172,7 +1160,7 @@ def linear(window: Window, j: int, rows: Sequence[int], rest: Any) -> Branches:
     return [] if conflict else [(window.knows(found), rest)]
 
 
-@rule(EXCLUSION, "identity", many(record(equation, identity_factor)))
+@EXCLUSION.rule("identity", [(equation, identity_factor)])
 def identity(window: Window, parts: Sequence[Any]) -> None:
     """Rule 11: a combination of equations is 1."""
     left: Poly = {}
@@ -1208,7 +1196,7 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     return found
 
 
-@rule(EXCLUSION, "trace", some(indices))
+@EXCLUSION.rule("trace", some(indices))
 def trace(window: Window, ks: Sequence[int]) -> None:
     """Rule 12: blocks that miss the entries of a permuted diagonal."""
     hot, blocks = support_of(window.limit), touching(window)
@@ -1231,7 +1219,7 @@ def equal_lines(window: Window, i: int, places: Sequence[int]) -> list[frozenset
     return [cols & set(places) for rows, cols in touching(window).values() if i in rows]
 
 
-@rule(EXCLUSION, "equal_columns equal_rows", index, some(indices))
+@EXCLUSION.rule("equal_columns equal_rows", index, some(indices))
 def equal(window: Window, i: int, places: Sequence[int]) -> None:
     """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
     sets = equal_lines(window, i, places)
@@ -1242,7 +1230,7 @@ def equal(window: Window, i: int, places: Sequence[int]) -> None:
         need(union(chosen) != set(places), "10.13: blocks that have them all")
 
 
-@rule(EXCLUSION, "equal_both", index, some(indices), index, some(indices))
+@EXCLUSION.rule("equal_both", index, some(indices), index, some(indices))
 def both(window: Window, i: int, cols: Sequence[int], j: int, rows: Sequence[int]) -> None:
     """Rule 15: equal columns and equal rows, with one block to spare."""
     need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
@@ -1254,23 +1242,12 @@ def both(window: Window, i: int, cols: Sequence[int], j: int, rows: Sequence[int
 
 
 Branch = tuple[dict[Cell, tuple[Poly, Poly]], tuple[Poly, ...]]
-Rule = Callable[[Any, Branch, int], None]
-CASES: dict[str, list[Form]] = {}
+Branched = list[tuple[Branch, Any]]  # branches, and how to go on there
+Place = Callable[[int, int], Cell]  # the name of a cell of a problem that may be transposed
+CASES = Rules()
 case_tree = partial(node, CASES)
-matrix_form = many(record(index, index, polynomial))
-solve_forms = [matrix_form, many(record(indices, indices))]
-CASES |= {
-    "split": [polynomial, place, case_tree, case_tree],
-    "empty": [],
-    "minor": [indices, indices, place, case_tree],
-    "conflict": [indices, indices],
-    "clear": [index, index, index, case_tree],
-    "clear_t": [index, index, index, case_tree],
-    "pivot": [index, some(indices), case_tree, case_tree],
-    "pivot_t": [index, some(indices), case_tree, case_tree],
-    "solve": solve_forms,
-    "solve_t": solve_forms,
-}
+CASES |= {"split": [polynomial, place, case_tree, case_tree], "empty": []}
+matrix_form = [(index, index, polynomial)]
 
 
 def root(obs: Iterable[Cell]) -> Branch:
@@ -1306,48 +1283,57 @@ def allowed(branch: Branch, *polys: Poly) -> None:
     need(names <= free(branch), "11: a variable that is neither a free cell nor a parameter")
 
 
-def follow(tree: Any, branch: Branch, rule: Rule, depth: int) -> None:
+def follow(tree: Any, branch: Branch, rule: Callable[..., Branched], depth: int) -> None:
     """Follow a tree of cases; rules other than split and empty are given."""
-    if tree[0] == "split":
-        p, v, zero, other = tree[1:]
+    name, *parts = tree
+    branches: Branched = []
+    if name == "split":
+        p, v, zero, other = parts
         say(depth, f"a polynomial is 0, so entry {v} is given by the others; or it is not 0")
         need(variables(p) <= free(branch), "11.1: a variable that is not a free cell")
-        follow(zero, solved(branch, p, v), rule, depth + 1)
-        follow(other, (branch[0], (*branch[1], p)), rule, depth + 1)
-    elif tree[0] == "empty":
+        branches = [(solved(branch, p, v), zero), ((branch[0], (*branch[1], p)), other)]
+    elif name == "empty":
         say(depth, "a polynomial that is not 0 has become 0: nothing is left here")
         need({} in branch[1], "11.2: no polynomial has become 0")
     else:
-        rule(tree, branch, depth)
+        branches = rule(tree, branch, depth)
+    for after, rest in branches:
+        follow(rest, after, rule, depth + (len(branches) > 1))
 
 
-def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> None:
+CASE_TEXTS = {
+    "minor": "the minor of rows {0} and columns {1} vanishes: solve for entry {2}",
+    "conflict": "the minor of rows {0} and columns {1} is 0 and not 0",
+    "clear": "{name}: by entry {0} of line {1}, make that of line {2} zero",
+    "pivot": "{name}: line {0} is zero across {1}, or mixing leaves one entry there",
+    "solve": "factors are given",
+    "solve_t": "factors are given, the second one first",
+}
+
+
+def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> Branched:
     """Apply the rules 3 to 10."""
     name, *parts = tree
-    flip = is_transposed(name)
-    side = state.turned() if flip else state
-    at = (lambda i, j: (j, i)) if flip else (lambda i, j: (i, j))
-    rule = partial(case_rule, state)
-    if name == "minor":
-        rows, cols, v, rest = parts
-        say(depth, f"the minor of rows {rows} and columns {cols} vanishes: solve for entry {v}")
-        follow(rest, solved(branch, minor(state, branch, rows, cols), v), rule, depth)
-    elif name == "conflict":
-        say(depth, f"the minor of rows {parts[0]} and columns {parts[1]} is 0 and not 0")
-        need(is_product(minor(state, branch, *parts), branch[1]), "11.4: the minor may be 0")
-    elif name in ("clear", "clear_t"):
-        i, j, other, rest = parts
-        say(depth, f"{name}: by entry {i} of line {j}, make that of line {other} zero")
-        follow(rest, cleared(side, branch, at, i, j, other), rule, depth)
-    elif name in ("pivot", "pivot_t"):
-        i, lines, zero, rest = parts
-        say(depth, f"{name}: line {i} is zero across {lines}, or mixing leaves one entry there")
-        none, one = pivoted(side, branch, at, i, lines)
-        follow(zero, none, rule, depth + 1)
-        follow(rest, one, rule, depth + 1)
-    else:
-        say(depth, "factors are given" + (", the second one first" if flip else ""))
-        solve(side, branch, at, *parts)
+    words = CASE_TEXTS.get(name) or CASE_TEXTS[name.removesuffix("_t")]
+    say(depth, words.format(*parts, name=name))
+    side, at = state, lambda i, j: (i, j)
+    if is_transposed(name):
+        side, at = state.turned(), lambda i, j: (j, i)
+    return CASES.apply[name](side, branch, at, *parts) or []
+
+
+@CASES.rule("minor", indices, indices, place, case_tree)
+def vanishing(
+    state: State, branch: Branch, _: Place, rows: Any, cols: Any, v: Cell, rest: Any
+) -> Branched:
+    """Rule 3: a conditional minor vanishes."""
+    return [(solved(branch, minor(state, branch, rows, cols), v), rest)]
+
+
+@CASES.rule("conflict", indices, indices)
+def conflict(state: State, branch: Branch, _: Place, rows: Any, cols: Any) -> None:
+    """Rule 4: a conditional minor vanishes and does not."""
+    need(is_product(minor(state, branch, rows, cols), branch[1]), "11.4: the minor may be 0")
 
 
 def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]) -> Poly:
@@ -1372,10 +1358,10 @@ def fresh(branch: Branch, chosen: set[Cell]) -> tuple[Poly, ...]:
     return tuple(q for q in branch[1] if not variables(q) & chosen)
 
 
-Place = Callable[[int, int], Cell]  # the name of a cell of a problem that may be transposed
-
-
-def cleared(state: State, branch: Branch, at: Place, i: int, j: int, other: int) -> Branch:
+@CASES.rule("clear clear_t", index, index, index, case_tree)
+def clear(
+    state: State, branch: Branch, at: Place, i: int, j: int, other: int, rest: Any
+) -> Branched:
     """Rules 5 and 6: subtract a multiple of column j, so that (i, other) becomes 0."""
     lines = state.columns()
     seen, covered = lines.get(other, []), all(other in b.cols for b in state.blocks if j in b.cols)
@@ -1384,12 +1370,13 @@ def cleared(state: State, branch: Branch, at: Place, i: int, j: int, other: int)
     need(j != other and at(i, other) in changed, "11.5: not among the entries that change")
     need(is_product(branch[0][at(i, j)][0], branch[1]), "11.5: the pivot may be 0")
     nonzero = fresh(branch, changed)
-    return {**branch[0], at(i, other): ({}, ONE)}, nonzero
+    return [(({**branch[0], at(i, other): ({}, ONE)}, nonzero), rest)]
 
 
-def pivoted(
-    state: State, branch: Branch, at: Place, i: int, cols: Sequence[int]
-) -> tuple[Branch, Branch]:
+@CASES.rule("pivot pivot_t", index, some(indices), case_tree, case_tree)
+def pivot(
+    state: State, branch: Branch, at: Place, i: int, cols: Sequence[int], zero: Any, rest: Any
+) -> Branched:
     """Rules 7 and 8: row i is 0 in some columns, or only in the first of them not, if mixed."""
     lines, first = state.columns(), cols[0]
     rows = lines.get(first, [])
@@ -1403,9 +1390,11 @@ def pivoted(
     hot = [a for a in rows if any(branch[0][at(a, c)][0] for c in cols)]
     nonzero = fresh(branch, {at(a, c) for a in hot for c in cols})
     entries = branch[0] | {at(i, c): ({}, ONE) for c in cols[1:]}
-    return none, (entries, (*nonzero, {(at(i, first),): Fraction(1)}))
+    one = entries, (*nonzero, {(at(i, first),): Fraction(1)})
+    return [(none, zero), (one, rest)]
 
 
+@CASES.rule("solve solve_t", matrix_form, [(indices, indices)])
 def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> None:
     """Rules 9 and 10: with X as given, every column of the target can be solved for."""
     every_x, every_y = entries_of(state.blocks)
@@ -1434,15 +1423,14 @@ Chain = Sequence[Matrix]
 PROOF: dict[str, Sequence[Form]] = {}
 proof_form = partial(node, PROOF)
 part_form = checked(proof_form, lambda part: part[0] != "components", "9.4: components of one")
-PROOF |= {"free": [*free_form, proof_form], "components": [many(part_form)]}
+PROOF |= {"free": [*free_form, proof_form], "components": [[part_form]]}
 PROOF |= {"comparable": [], "rank": [], "cases": [case_tree]}
-LIMIT = {"rows": indices, "columns": indices, "limit": many(many(rational))}
-CURVE = {**LIMIT, "left": curve, "right": curve, "reductions": many(step_form)}
+LIMIT = {"rows": indices, "columns": indices, "limit": [[rational]]}
+CURVE = {**LIMIT, "left": curve, "right": curve, "reductions": [step_form]}
 SPAN = {"rows": some(indices), "columns": some(indices)}
 KEPT = ["SingleFactorCertificate", "ComparableCertificate", "ReducedClosedCertificate"]
 KEPT += ["NotClosedCertificate"]
-size = integer(1, 2**62)
-pattern = record(size, size, size, size)
+size = range(1, 2**62 + 1)
 
 
 def two(problem: Typed) -> Chain:
@@ -1468,7 +1456,7 @@ def comparable_rectangles(problem: Typed) -> Answer:
     return "closed", "any two rectangles are disjoint or comparable"
 
 
-@certificate("KroneckerChainCertificate", patterns=many(pattern))
+@certificate("KroneckerChainCertificate", patterns=[(size, size, size, size)])
 def kronecker(problem: Typed, patterns: Any) -> Answer:
     """9.3: a chain of Kronecker-sparse factors."""
     need(len(patterns) == len(problem["supports"]), "9.3: as many patterns as supports")
@@ -1560,17 +1548,10 @@ def window_of(state: State, rows: Sequence[int], cols: Sequence[int], limit: Any
     return Window(h, w, len(every), xs, ys, obs, limit)
 
 
-def two_factors(blocks: tuple[Block, ...], m: int, n: int) -> State:
-    """Return the problem of some blocks where all cells are observed."""
-    return State(m, n, frozenset(all_pairs(range(m), range(n))), blocks)
-
-
 def curve_in(problem: Typed, rows: Any, columns: Any, limit: Any, **more: Any) -> Window:
     """Return the window of 9.5 with its limit, after checking 1 to 7."""
     first, second = two(problem)
-    state = two_factors(terms(first, second), len(first), len(second[0]))
-    if more["reductions"]:
-        state = start(first, second)
+    state = start(first, second) if more["reductions"] else two_factors(first, second)
     for taken in more["reductions"]:
         state = step(state, taken, 1)
     window = window_of(state, rows, columns, limit)
@@ -1606,7 +1587,7 @@ def not_closed(problem: Typed, exclusion: Any, **given: Any) -> Answer:
     return "not_closed", reason
 
 
-@certificate("ExternalExclusionCertificate", **CURVE, engine=word("z3"))
+@certificate("ExternalExclusionCertificate", **CURVE, engine={"z3"})
 def external(problem: Typed, engine: str, **given: Any) -> Answer:
     """9.6: the same, where z3 is believed that the limit is not a product."""
     window = curve_in(problem, **given)
@@ -1641,14 +1622,14 @@ chain_tree = partial(node, CHAIN_CASES)
 CHAIN_CASES |= {
     "split": [polynomial, place, chain_tree, chain_tree],
     "empty": [],
-    "product": [many(matrix_form), polynomial],
+    "product": [[matrix_form], polynomial],
 }
-paths_form = some(many(many(index)))
+paths_form = some([[index]])
 CHAIN_STEPS: dict[str, list[Form]] = {
-    "absorb": [index, word("left", "right")],
+    "absorb": [index, {"left", "right"}],
     "contract": [index, free_steps],
     "cases": [index, size, chain_tree],
-    "through": [index, integer(3, 2**62), index, paths_form, paths_form, free_steps],
+    "through": [index, range(3, 2**62 + 1), index, paths_form, paths_form, free_steps],
 }
 
 
@@ -1734,7 +1715,7 @@ def lead(paths: Sequence[Sequence[int]], factors: Chain, size: int) -> None:
 
 def chain_leaf(
     group: Chain, support: frozenset[Cell], tree: Any, branch: Branch, depth: int
-) -> None:
+) -> Branched:
     """Check factors of a group whose product is d times the target."""
     _, factors, d = tree
     say(depth, "factors are given")
@@ -1746,6 +1727,7 @@ def chain_leaf(
         top, bottom = branch[0][cell]
         same = mul(total.get(cell, {}), bottom) == mul(d, top)
         need(same, "12: the product is not d times the target")
+    return []
 
 
 def tables(factors: Sequence[Any], chain: Chain, label: str) -> list[dict[Cell, Any]]:
@@ -1755,7 +1737,7 @@ def tables(factors: Sequence[Any], chain: Chain, label: str) -> list[dict[Cell, 
     return [table(entries, support_of(support), label) for entries, support in pairs]
 
 
-@certificate("ShortenedChainCertificate", steps=many(partial(node, CHAIN_STEPS)), short=typed(KEPT))
+@certificate("ShortenedChainCertificate", steps=[partial(node, CHAIN_STEPS)], short=typed(KEPT))
 def shortened(problem: Typed, steps: Any, short: Typed) -> Answer:
     """Section 12: a chain with the same products as a shorter one."""
     chain = reduce(shorten, steps, problem["supports"])
@@ -1765,16 +1747,15 @@ def shortened(problem: Typed, steps: Any, short: Typed) -> Answer:
     return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
 
 
-@certificate("ChainLimitCertificate", **LIMIT, factors=many(curve), cut=index, exclusion=tree)
+@certificate("ChainLimitCertificate", **LIMIT, factors=[curve], cut=index, exclusion=tree)
 def chain_limit(
     problem: Typed, rows: Any, columns: Any, limit: Any, factors: Any, cut: int, exclusion: Any
 ) -> Answer:
     """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
     chain = problem["supports"]
     need(0 < cut < len(chain), "12.1: no such cut")
-    blocks = terms(reach(chain[:cut]), reach(chain[cut:]))
-    state = two_factors(blocks, len(chain[0]), len(chain[-1][0]))
-    window = window_of(state, rows, columns, limit)
+    halves = two_factors(reach(chain[:cut]), reach(chain[cut:]))
+    window = window_of(halves, rows, columns, limit)
     curves = tables(factors, inside(chain, rows, columns), "12.1")
     converges(window, reduce(partial(matrix_product, mul=series_mul), curves), "12.1")
     exclude(window, exclusion, 2)
@@ -1809,7 +1790,7 @@ def places(lines: Sequence[int], factors: Chain, size: int) -> list[int]:
     return found
 
 
-@certificate("PeeledChainCertificate", side=word("first", "last"), rest=anything)
+@certificate("PeeledChainCertificate", side={"first", "last"}, rest=anything)
 def peeled_chain(problem: Typed, side: str, rest: Any) -> Answer:
     """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
     chain = problem["supports"]
@@ -1854,15 +1835,19 @@ def training(problem: Typed, answer: Typed, closedness: Any) -> Answer:
     return "attained", TREES
 
 
+def spread(places: Iterable[int], layers: Iterable[frozenset[Cell]]) -> list[set[int]]:
+    """Return the places that edges lead to from some places, layer by layer."""
+    found = [set(places)]
+    for edges in layers:
+        found.append({b for a, b in edges if a in found[-1]})
+    return found
+
+
 def trees(chain: Chain, hidden_biases: bool) -> None:
     """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
     edges = [support_of(support) for support in chain]
-    up = [set(range(len(chain[0])))]
-    for layer in edges:
-        up.append({k for i, k in layer if i in up[-1]})
-    down = [set(range(len(chain[-1][0])))]
-    for layer in reversed(edges[1:]):
-        down.insert(0, {i for i, k in layer if k in down[0]})
+    up = spread(range(len(chain[0])), edges)
+    down = spread(range(len(chain[-1][0])), [turn(layer) for layer in reversed(edges[1:])])[::-1]
     live = [up[0]]
     live += [a if hidden_biases else a & b for a, b in zip(up[1:-1], down[:-1], strict=True)]
     for d in range(1, len(chain)):
@@ -1875,7 +1860,7 @@ def trees(chain: Chain, hidden_biases: bool) -> None:
 
 def sample(value: Any) -> Sample:
     """Return the entries of a sample that are given."""
-    given = many(record(index, rational))(value)
+    given = read([(index, rational)], value)
     need(len(dict(given)) == len(given), "13.2: an entry twice")
     return dict(given)
 
@@ -1885,7 +1870,7 @@ def nonzero(values: Sample) -> Sample:
     return {i: v for i, v in values.items() if v}
 
 
-DATA = {"weights": many(curve), "inputs": many(sample), "targets": many(sample)}
+DATA = {"weights": [curve], "inputs": [sample], "targets": [sample]}
 
 
 def data_set(
@@ -1930,11 +1915,9 @@ def opposite_targets(problem: Typed, opposite: Cell, **data: Any) -> Answer:
         still = [{-1: 1} | {i: int(v) for i, v in x.items()} for x, y in samples if not y]
         need(modular_rank(still) == len(ins) + 1, "13.3: too few directions with the target 0")
     need(all(v.denominator == 1 for _, y in samples for v in y.values()), "13.3: targets")
-    reached: Iterable[int] = ins
-    for support in reversed(chain[1:]):
-        grown = {i for i, k in support_of(support) if k in reached}
-        reached = range(len(support)) if hidden else grown
-    units = {k for i, k in support_of(chain[0]) if i in outs and k in reached}
+    reached = spread(ins, [turn(support_of(support)) for support in reversed(chain[1:])])[-1]
+    feeding = {k for i, k in support_of(chain[0]) if i in outs}
+    units = feeding if hidden else feeding & reached
     say(0, f"{len(units)} units may act")
     targets = [{i: int(v) for i, v in y.items()} for _, y in samples]
     need(modular_rank(targets) >= len(units), "13.3: the rank of the targets")
@@ -1974,14 +1957,14 @@ def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
 
 
 Entry = tuple[int, int, int]
-blocker = record(index, word("row", "column"), index, index, index)
-zero = record(integer(0, 1), index, index)
-core_form = record(index, couple, couple, index, many(blocker), many(zero), rational)
+blocker = (index, {"row", "column"}, index, index, index)
+zero = (range(2), index, index)
+core_form = (index, couple, couple, index, [blocker], [zero], rational)
 REPAIR: dict[str, Form] = {
     "answer": anything,
     "closedness": anything,
-    "windows": many(typed(["NotClosedCertificate"])),
-    "cores": many(core_form),
+    "windows": [typed(["NotClosedCertificate"])],
+    "cores": [core_form],
 }
 
 
@@ -2072,19 +2055,19 @@ def held(core: Any, pair: Chain, allow: str) -> set[Entry]:
 
 def evidence(certificate: Typed) -> dict[str, Any]:
     """Return the fields of a certificate in their forms."""
-    forms = CERTIFICATES[certificate.kind].forms
-    return {name: form(certificate[name]) for name, form in forms.items()}
+    _, forms, _ = CERTIFICATES[certificate.kind]
+    return {name: read(form, certificate[name]) for name, form in forms.items()}
 
 
 def proof(certificate: Any, problem: Typed, value: str | None = None) -> None:
     """Check a certificate of a problem, T1 and T2 or D1 to D4."""
     need(is_typed(certificate, CERTIFICATES), "T1: no certificate")
-    kind, answer = CERTIFICATES[certificate.kind], certificate["answer"]
-    need(kind.problem == problem.kind, "T1: a kind that is not listed")
+    (about, _, rule), answer = CERTIFICATES[certificate.kind], certificate["answer"]
+    need(about == problem.kind, "T1: a kind that is not listed")
     need(certificate["problem"] == problem, "D2: about another problem")
-    need(is_typed(answer, [ANSWERS[problem.kind]]), "V1: an answer of another kind")
+    need(is_typed(answer, [ANSWERS[about]]), "V1: an answer of another kind")
     need(value in (None, answer.fields.get("value")), "D3: another verdict")
-    found = kind.rule(problem, **evidence(certificate))
+    found = rule(problem, **evidence(certificate))
     for name, wanted in zip(TYPES[answer.kind], found, strict=True):
         need(answer[name] == wanted, f"V4: the {name} is not {wanted!r}")
 
@@ -2158,12 +2141,10 @@ EXAMPLE = """
 
 def load(path: Path) -> str:
     """Return the text of a file, R1."""
-    try:
-        regular = path.is_file() and path.stat().st_size <= 2**30
-        need(regular, "R1: no regular file of at most 2^30 bytes")
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"R1: {error}") from None
+    need(
+        path.is_file() and path.stat().st_size <= 2**30, "not a regular file of at most 2^30 bytes"
+    )
+    return path.read_bytes().decode("utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -2174,10 +2155,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
-        text = EXAMPLE if chosen.file is None else load(chosen.file)
-        outcome, why = check(text)
-    except Refused as error:
-        outcome, why = "unreadable", str(error)
+        outcome, why = check(EXAMPLE if chosen.file is None else load(chosen.file))
+    except (Refused, OSError, UnicodeDecodeError) as error:
+        outcome, why = "unreadable", f"R1: {error}"
     words = {"relies on": "relies on z3: all else holds", "accepted": "accepted"}
     print(words.get(outcome, f"{outcome}: {why}"))
     return {"accepted": 0, "refused": 1, "unreadable": 2, "relies on": 3}[outcome]
