@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial, reduce
-from itertools import combinations, pairwise, product as all_pairs
+from itertools import combinations, combinations_with_replacement, pairwise, product as all_pairs
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -163,7 +163,8 @@ words = checked(str, str.strip, "4: a blank text")
 figure = checked(anything, lambda value: type(value) in (int, float), "4: no number")
 cost = checked(figure, lambda value: double(value) is not None, "4: no double")
 length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
-bound = checked(rational, lambda value: value >= 0, "3: below 0")
+low = checked(rational, lambda value: value >= 0, "3: below 0")
+paid = optional(low)
 
 
 # Sections 1 and 2: the file and its values
@@ -389,7 +390,7 @@ def lists(value: Any) -> Any:
 
 def bit(value: Any) -> int:
     """Return an entry of a support, P2."""
-    plain = isinstance(value, (bool, int, float, Fraction))
+    plain = isinstance(value, bool | int | float | Fraction)
     need(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
     return int(value)
 
@@ -439,12 +440,7 @@ TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is rea
         "costs": optional(costs),
         "keep_lines": bool,
     },
-    "ClosedSupport": {
-        "supports": supports,
-        "changes": index,
-        "lower_bound": bound,
-        "cost": optional(bound),
-    },
+    "ClosedSupport": {"supports": supports, "changes": index, "lower_bound": low, "cost": paid},
     "Plan": {"problem": str, "candidates": lambda found: read([candidate], read(list, found))},
     "Candidate": {
         "name": str,
@@ -1205,10 +1201,9 @@ def trace(window: Window, ks: Sequence[int]) -> None:
     need(permuted, "10.12: not one entry in every row and every column")
     need(all(k in blocks for k in ks), "10.12: a block that does not touch the window")
     need(len(ks) > len(blocks) - size, "10.12: too few blocks")
-    for at, later in enumerate(ks):
-        for earlier in ks[: at + 1]:
-            rows, cols = blocks[later][0], blocks[earlier][1]
-            need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
+    for earlier, later in combinations_with_replacement(ks, 2):
+        rows, cols = blocks[later][0], blocks[earlier][1]
+        need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
 
 
 def equal_lines(window: Window, i: int, places: Sequence[int]) -> list[frozenset[int]]:
@@ -1269,11 +1264,9 @@ def solved(branch: Branch, p: Poly, v: Cell) -> Branch:
     need(is_product(lead, nonzero), "11: the coefficient may be 0")
     over, found = {a: -c for a, c in rest.items()}, {}
     for cell, (top, bottom) in entries.items():
-        up, down = degree(top, v), degree(bottom, v)
-        found[cell] = (
-            mul(put(top, v, over, lead), power(lead, down - up)),
-            mul(put(bottom, v, over, lead), power(lead, up - down)),
-        )
+        more = degree(bottom, v) - degree(top, v)
+        above = mul(put(top, v, over, lead), power(lead, more))
+        found[cell] = above, mul(put(bottom, v, over, lead), power(lead, -more))
     return found, tuple(put(q, v, over, lead) for q in nonzero)
 
 
@@ -1390,7 +1383,7 @@ def pivot(
     hot = [a for a in rows if any(branch[0][at(a, c)][0] for c in cols)]
     nonzero = fresh(branch, {at(a, c) for a in hot for c in cols})
     entries = branch[0] | {at(i, c): ({}, ONE) for c in cols[1:]}
-    one = entries, (*nonzero, {(at(i, first),): Fraction(1)})
+    one: Branch = (entries, (*nonzero, {(at(i, first),): Fraction(1)}))
     return [(none, zero), (one, rest)]
 
 
