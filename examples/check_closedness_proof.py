@@ -360,11 +360,9 @@ class Reader:
         name = read(str, value["$type"])
         kind = name.removeprefix("sparseopt:")
         need(kind != name and kind in TYPES, f"R10: unknown type {name!r}")
-        given = {
-            f: self.read(v, f"{path}/{f}", level + 1) for f, v in value.items() if f != "$type"
-        }
+        given = {f: self.read(v, f"{path}/{f}", level + 1) for f, v in value.items()}
         fields = LATER.get(kind, {}) | given
-        need(set(fields) == set(TYPES[kind]), f"R10: {kind} has other fields")
+        need(set(fields) == {"$type", *TYPES[kind]}, f"R10: {kind} has other fields")
         found = Typed(kind, {f: read(form, fields[f]) for f, form in TYPES[kind].items()})
         if found.fields.get("costs") is not None:
             need(shapes(found["costs"]) == shapes(found["supports"]), "3: costs of other shapes")
@@ -1171,9 +1169,8 @@ def identity(window: Window, parts: Sequence[Any]) -> None:
             (v,) = where
             known = window.values if name == "value" else window.nonzero
             need(window.has(v) and v in known, "10.11: not known")
-            own = (int(v[0] == "y"), *v[1:])
-            inverse = (own[0] + 2, *v[1:])
-            pairs = [[own] if name == "value" else [own, inverse]]
+            s = int(v[0] == "y")
+            pairs = [[(s, *v[1:])] if name == "value" else [(s, *v[1:]), (s + 2, *v[1:])]]
             constant = -window.values[v] if name == "value" else Fraction(-1)
         summed = [*((Fraction(1), pair) for pair in pairs), (constant, [])]
         left = add(left, mul(gather(summed), gather(factor)))
@@ -1399,13 +1396,12 @@ def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> 
         need(all((k, j) in every_y for k in ks), "11.9: blocks of a choice")
         block = [[xs.get((a, k), {}) for k in ks] for a in used]
         need(is_generic(determinant(block), branch[1]), "11.9: the minor may be 0")
-        lined = {}
-        for a in rows:
-            top, bottom = branch[0][at(a, j)]
-            lined[a] = [*(mul(xs.get((a, k), {}), bottom) for k in ks), top]
         for i in set(rows) - set(used):
-            whole = determinant([lined[a] for a in (*used, i)])
-            need(not whole, "11.9: a row is not a combination of the chosen ones")
+            lined = []
+            for a in (*used, i):
+                top, bottom = branch[0][at(a, j)]
+                lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
+            need(not determinant(lined), "11.9: a row is not a combination of the chosen ones")
 
 
 # Section 9: certificates of closedness; each rule returns the fields that the answer has to have
@@ -1612,11 +1608,8 @@ def formula(window: Window) -> list[str]:
 
 CHAIN_CASES: dict[str, list[Form]] = {}
 chain_tree = partial(node, CHAIN_CASES)
-CHAIN_CASES |= {
-    "split": [polynomial, place, chain_tree, chain_tree],
-    "empty": [],
-    "product": [[matrix_form], polynomial],
-}
+CHAIN_CASES |= {"split": [polynomial, place, chain_tree, chain_tree], "empty": []}
+CHAIN_CASES |= {"product": [[matrix_form], polynomial]}
 paths_form = some([[index]])
 CHAIN_STEPS: dict[str, list[Form]] = {
     "absorb": [index, {"left", "right"}],
