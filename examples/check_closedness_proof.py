@@ -158,7 +158,7 @@ couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
 variable = ({"x", "y"}, index, index)
 place = (index, index)
 series = {range(-1000, 1001): rational}
-curve = [(index, index, lambda p: {e: v for e, v in read(series, p).items() if v})]
+curve = [(index, index, lambda p: nonzero(read(series, p)))]
 words = checked(str, str.strip, "4: a blank text")
 figure = checked(anything, lambda value: type(value) in (int, float), "4: no number")
 cost = checked(figure, lambda value: double(value) is not None, "4: no double")
@@ -503,7 +503,12 @@ Series = dict[int, Fraction]
 ONE: Poly = {(): Fraction(1)}
 
 
-def add(p: Mapping[Any, Any], q: Mapping[Any, Any], factor: int = 1) -> dict[Any, Any]:
+def nonzero(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the values that are not 0."""
+    return {key: value for key, value in values.items() if value}
+
+
+def add(p: Mapping[Any, Any], q: Mapping[Any, Any], factor: Any = 1) -> dict[Any, Any]:
     """Return p + factor q."""
     total = dict(p)
     for monomial, value in q.items():
@@ -653,25 +658,23 @@ def determinant(rows: Sequence[Sequence[Poly]]) -> Poly:
     return minors.get(tuple(range(len(rows))), {})
 
 
-def echelon(rows: Iterable[Sequence[Fraction]], width: int) -> tuple[list[list[Fraction]], int]:
-    """Return the reduced echelon form in the first columns, and the number of pivots."""
-    lines, at = [list(row) for row in rows], 0
-    for c in range(width):
-        p = next((i for i in range(at, len(lines)) if lines[i][c]), None)
-        if p is None:
-            continue
-        lines[at], lines[p] = lines[p], lines[at]
-        lines[at] = [v / lines[at][c] for v in lines[at]]
-        for i, line in enumerate(lines):
-            if i != at and line[c]:
-                lines[i] = [a - line[c] * b for a, b in zip(line, lines[at], strict=True)]
-        at += 1
-    return lines, at
+def echelon(rows: Iterable[Mapping[Any, Fraction]]) -> dict[Any, dict[Any, Fraction]]:
+    """Return the reduced echelon form of sparse rows, by the columns of the pivots."""
+    pivots: dict[Any, dict[Any, Fraction]] = {}
+    for row in rows:
+        for lead, pivot in pivots.items():
+            row = add(row, pivot, -row.get(lead, 0))
+        if row:
+            lead = min(row)
+            row = {c: v / row[lead] for c, v in row.items()}
+            pivots = {c: add(other, row, -other.get(lead, 0)) for c, other in pivots.items()}
+            pivots[lead] = row
+    return pivots
 
 
-def rank(rows: Sequence[Sequence[Fraction]]) -> int:
+def rank(rows: Iterable[Sequence[Fraction]]) -> int:
     """Return the rank over the rationals."""
-    return echelon(rows, len(rows[0]))[1] if rows else 0
+    return len(echelon(nonzero(dict(enumerate(row))) for row in rows))
 
 
 def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
@@ -679,13 +682,11 @@ def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
     prime = 2_147_483_629
     pivots: dict[Any, dict[Any, int]] = {}
     for given in rows:
-        row = {c: v % prime for c, v in given.items() if v % prime}
+        row = nonzero({c: v % prime for c, v in given.items()})
         while row and (lead := min(row)) in pivots:
             factor = row[lead]
-            for c, v in pivots[lead].items():
-                row[c] = (row.get(c, 0) - factor * v) % prime
-                if not row[c]:
-                    del row[c]
+            changed = {c: (row.get(c, 0) - factor * v) % prime for c, v in pivots[lead].items()}
+            row = nonzero(row | changed)
         if row:
             inverse = pow(row[lead], -1, prime)
             pivots[lead] = {c: v * inverse % prime for c, v in row.items()}
@@ -1133,23 +1134,18 @@ def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) ->
 def linear(window: Window, j: int, rows: Sequence[int], rest: Any) -> Branches:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
     need(j < window.w, "10.9: no such line")
-    equations: list[tuple[dict[int, Fraction], Fraction]] = []
+    equations, right = [], math.inf  # the column of the right-hand sides, behind the unknowns
     for i in rows:
-        on = window.live(i, j)
-        need(all(("x", i, k) in window.values for k in on), "10.9: a factor without a value")
-        row = {k: window.values["x", i, k] for k in on}
-        known = {k: window.values["y", k, j] for k in on if ("y", k, j) in window.values}
-        right = window.limit[i][j] - sum(row.pop(k) * value for k, value in known.items())
-        equations.append((row, right))
-    unknowns = sorted(union(row for row, _ in equations))
-    lines = [[*(row.get(k, Fraction(0)) for k in unknowns), right] for row, right in equations]
-    reduced, pivots = echelon(lines, len(unknowns))
-    found: dict[Variable, Fraction] = {}
-    for line in reduced[:pivots]:
-        if len(places := ones(line[:-1])) == 1:
-            found["y", unknowns[min(places)], j] = line[-1]
-    conflict = any(line[-1] for line in reduced[pivots:])
-    conflict = conflict or any(v in window.nonzero and not found[v] for v in found)
+        on, row = window.live(i, j), nonzero({right: window.limit[i][j]})
+        for k in on:
+            need(("x", i, k) in window.values, "10.9: a factor without a value")
+            value, known = window.values["x", i, k], window.values.get(("y", k, j))
+            row = add(row, {k: value} if known is None else {right: -value * known})
+        equations.append(row)
+    reduced = echelon(equations)
+    fixed = {k: row.get(right, Fraction(0)) for k, row in reduced.items() if set(row) <= {k, right}}
+    found: dict[Variable, Fraction] = {("y", k, j): value for k, value in fixed.items()}
+    conflict = right in reduced or any(v in window.nonzero and not found[v] for v in found)
     need(conflict == (rest is None), "10.9: a conflict is a leaf, and nothing else is")
     return [] if conflict else [(window.knows(found), rest)]
 
@@ -1851,11 +1847,6 @@ def sample(value: Any) -> Sample:
     return dict(given)
 
 
-def nonzero(values: Sample) -> Sample:
-    """Return the values that are not 0."""
-    return {i: v for i, v in values.items() if v}
-
-
 DATA = {"weights": [curve], "inputs": [sample], "targets": [sample]}
 
 
@@ -1990,11 +1981,10 @@ def repair(problem: Typed, answer: Typed, closedness: Any, windows: Any, cores: 
 
 def weighed(cores: Iterable[Any], problem: Typed) -> Fraction | int:
     """14.6: return the bound that windows with weights prove."""
-    total, loads = Fraction(0), dict[Entry, Fraction]()
+    total, loads = sum((core[-1] for core in cores), Fraction(0)), dict[Entry, Fraction]()
     for core in cores:
-        for entry in held(core, problem["supports"], problem["allow"]):
-            loads[entry] = loads.get(entry, Fraction(0)) + core[-1]
-        total += core[-1]
+        entries = held(core, problem["supports"], problem["allow"])
+        loads = add(loads, dict.fromkeys(entries, core[-1]))
     for (f, a, b), load in loads.items():
         most = 1 if problem["costs"] is None else problem["costs"][f][a][b]
         need(load <= most, "14.6: the weights at an entry exceed its cost")
