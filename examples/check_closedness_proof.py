@@ -1808,7 +1808,7 @@ def training(problem: Typed, answer: Typed, closedness: Any) -> Answer:
     """13.1: whether an optimum exists for all data."""
     chain = problem["supports"]
     if closedness is not None:
-        proof(closedness, closedness_of(problem["supports"], "real"), "not_closed")
+        proof(closedness, closedness_of(chain, "real"), "not_closed")
         return "may_not_be_attained", NOT_CLOSED
     if answer["condition"] == ONE_OUTPUT:
         need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
@@ -1912,7 +1912,7 @@ pattern_form = typed(["NotClosedCertificate"])
 def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
     """13.4: more samples on a curve than units can tell apart, images under a limit."""
     samples, chain = data_set(problem, **data), two(problem)
-    proof(closedness, closedness_of(problem["supports"], "real"), "not_closed")
+    proof(closedness, closedness_of(chain, "real"), "not_closed")
     inner = evidence(closedness)
     rows, cols, points = inner["rows"], inner["columns"], set()
     for x, y in samples:
