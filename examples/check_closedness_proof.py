@@ -16,16 +16,17 @@ import base64
 import json
 import logging
 import math
+import operator
 import re
 import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
-from itertools import combinations, pairwise
+from functools import partial, reduce
+from itertools import combinations, combinations_with_replacement, pairwise, product as all_pairs
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 log = logging.getLogger("check_closedness_proof")  # one line per step
 
@@ -45,6 +46,127 @@ def say(depth: int, text: str) -> None:
     log.info("%s%s", "  " * depth, text)
 
 
+# Section 5: forms
+
+
+Form = Any  # a function that returns what it reads, or one of the kinds of data in `read`
+
+
+def read(form: Form, value: Any) -> Any:
+    """Return a value in a form, or refuse it.
+
+    A type stands for its values, a range for integers, a set for some texts, a tuple for a list of
+    so many parts, [form] for a list of any length, {form: form} for a map.
+    """
+    if isinstance(form, tuple | list):
+        parts = items(value)
+        forms = form * len(parts) if isinstance(form, list) else form
+        need(len(parts) == len(forms), "5: number of parts")
+        return tuple([read(each, part) for each, part in zip(forms, parts, strict=True)])
+    if isinstance(form, dict):
+        ((key, part),) = form.items()
+        return {read(key, k): read(part, v) for k, v in read(dict, value).items()}
+    if isinstance(form, range | set):
+        kind = int if isinstance(form, range) else str
+        need(type(value) is kind and value in form, f"5: not in {form}")
+        return value
+    if isinstance(form, type):
+        need(type(value) is form, f"5: no {form.__name__}")
+        return value
+    return form(value)
+
+
+def checked(form: Form, test: Callable[[Any], object], why: str) -> Form:
+    """Return the form of the values of a form that pass a test."""
+
+    def passed(value: Any) -> Any:
+        found = read(form, value)
+        need(test(found), why)
+        return found
+
+    return passed
+
+
+def anything(value: Any) -> Any:
+    """Return a value that is looked at elsewhere."""
+    return value
+
+
+def optional(form: Form) -> Form:
+    """Return the form of null or a value."""
+    return lambda value: None if value is None else read(form, value)
+
+
+def some(form: Form) -> Form:
+    """Return the form of a list with at least one part."""
+    return checked(form, bool, "5: nothing is listed")
+
+
+def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
+    """Return a node: the name of a rule and its parts."""
+    name, *parts = some(items)(value)
+    need(isinstance(name, str) and name in rules, "5: no such rule")
+    need(len(parts) == len(rules[name]), f"5: number of parts of {name}")
+    return (name, *[read(f, part) for f, part in zip(rules[name], parts, strict=True)])
+
+
+class Rules(dict[str, Sequence[Form]]):
+    """Rules by their names: the forms of the parts of a node, and the functions to apply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.apply: dict[str, Callable[..., Any]] = {}
+
+    def rule(self, names: str, *forms: Form) -> Callable[[Any], Any]:
+        """Enter a function as the rule of these names, whose parts have these forms."""
+
+        def enter(function: Any) -> Any:
+            self.update(dict.fromkeys(names.split(), forms))
+            self.apply.update(dict.fromkeys(names.split(), function))
+            return function
+
+        return enter
+
+
+def is_transposed(name: str) -> bool:
+    """Whether a rule is another one for the transposed problem."""
+    return name.endswith("_t") or name in ("rows", "equal_rows")
+
+
+def rational(value: Any) -> Fraction:
+    """Return a rational number."""
+    need(type(value) in (int, Fraction), "5: no rational")
+    found = Fraction(value)
+    size = max(found.numerator.bit_length(), found.denominator.bit_length())
+    need(size <= 10_000, "5: a rational of more than 10,000 bits")
+    return found
+
+
+def double(value: Any) -> float:
+    """Return a float that is given as a number or a text."""
+    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), "2: no float")
+    try:
+        return float(value)
+    except OverflowError:
+        raise Refused("2: beyond the range of a double") from None
+
+
+items = checked(anything, lambda value: isinstance(value, list | tuple), "5: a list is wanted")
+index = range(2**62 + 1)
+indices = checked([index], lambda found: len(set(found)) == len(found), "5: an index twice")
+couple = checked(indices, lambda found: len(found) == 2, "5: two indices")
+variable = ({"x", "y"}, index, index)
+place = (index, index)
+series = {range(-1000, 1001): rational}
+curve = [(index, index, lambda p: nonzero(read(series, p)))]
+words = checked(str, str.strip, "4: a blank text")
+figure = checked(anything, lambda value: type(value) in (int, float), "4: no number")
+cost = checked(figure, lambda value: double(value) is not None, "4: no double")
+length = checked(figure, lambda value: 0 <= double(value) < math.inf, "S1: no finite length")
+low = checked(rational, lambda value: value >= 0, "3: below 0")
+paid = optional(low)
+
+
 # Sections 1 and 2: the file and its values
 
 
@@ -55,6 +177,10 @@ class Array:
     dtype: str
     shape: tuple[int, ...]
     values: Sequence[Any]
+
+
+class Sparse(Array):
+    """A sparse matrix, R8, with its zeros; as a complex one if no support may be like it."""
 
 
 @dataclass(frozen=True)
@@ -68,72 +194,19 @@ class Typed:
         return self.fields[name]
 
 
-Kept = TypeVar("Kept", Array, Typed)
-VALUES = {
-    "ClosednessVerdict": ("closed", "not_closed", "unknown"),
-    "TrainingVerdict": ("attained", "may_not_be_attained", "unknown"),
-}
-DTYPES = "b1 i1 u1 i2 i4 i8 u2 u4 u8 f2 f4 f8 c8 c16"
-CODES = dict(zip(DTYPES.split(), "?bBhiqHIQefdfd", strict=True))
-CURVE = "problem answer rows columns left right limit reductions"
-FIELDS = {
-    "Closedness": "supports field",
-    "ClosednessVerdict": "value reason",
-    "SparseTraining": "supports hidden_biases output_biases",
-    "TrainingVerdict": "value condition",
-    "NearestClosedSupport": "supports allow field costs keep_lines",
-    "ClosedSupport": "supports changes lower_bound cost",
-    "SingleFactorCertificate": "problem answer",
-    "ComparableCertificate": "problem answer",
-    "KroneckerChainCertificate": "problem answer patterns",
-    "ReducedClosedCertificate": "problem answer proof",
-    "NotClosedCertificate": f"{CURVE} exclusion",
-    "ExternalExclusionCertificate": f"{CURVE} engine",
-    "ShortenedChainCertificate": "problem answer steps short",
-    "ChainLimitCertificate": "problem answer rows columns factors limit cut exclusion",
-    "SubChainCertificate": "problem answer first last rows columns part",
-    "PeeledChainCertificate": "problem answer side rest",
-    "TrainingCertificate": "problem answer closedness",
-    "OppositeTargetsCertificate": "problem answer weights inputs targets opposite",
-    "RepeatedPatternCertificate": "problem answer weights inputs targets closedness",
-    "ClosedSupportCertificate": "problem answer closedness windows cores",
-    "Solution": "problem answer certificate status solver seconds plan tolerance accuracy",
-    "Plan": "problem candidates",
-    "Candidate": "name plugin guarantee verdict outcome left_out memory",
-    "Accepted": "cost",
-    "Refused": "reason",
-    "Unavailable": "reason remedy",
-    "Outranked": "by why cost",
-}
-LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
-    "SparseTraining": {"hidden_biases": False, "output_biases": False},
-    "NearestClosedSupport": {"costs": None, "keep_lines": False},
-    "ClosedSupport": {"cost": None},
-    "ClosedSupportCertificate": {"cores": ()},
-    "Candidate": {"left_out": "", "memory": None},
-    "Solution": {"tolerance": None, "accuracy": None},
-}
-VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
-TWO_FACTORS = ["ComparableCertificate", "ReducedClosedCertificate", "NotClosedCertificate"]
-LISTED = {  # T1
-    "Closedness": {
-        *TWO_FACTORS,
-        "SingleFactorCertificate",
-        "KroneckerChainCertificate",
-        "ExternalExclusionCertificate",
-        "ShortenedChainCertificate",
-        "ChainLimitCertificate",
-        "SubChainCertificate",
-        "PeeledChainCertificate",
-    },
-    "SparseTraining": {
-        "TrainingCertificate",
-        "OppositeTargetsCertificate",
-        "RepeatedPatternCertificate",
-    },
-    "NearestClosedSupport": {"ClosedSupportCertificate"},
-}
-CERTIFICATES = set[str]().union(*LISTED.values())
+def is_typed(value: Any, kinds: Iterable[str]) -> bool:
+    """Whether a value is an object of one of these types."""
+    return isinstance(value, Typed) and value.kind in kinds
+
+
+def typed(kinds: Iterable[str]) -> Form:
+    """Return the form of an object of one of these types."""
+    return checked(anything, lambda value: is_typed(value, kinds), "4: an object of another type")
+
+
+NAMES = ["i2", "i4", "i8", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"]
+WIDE = {o + name: o + code for o in "<>" for name, code in zip(NAMES, "hiqHIQefdfd", strict=True)}
+CODES = {"|b1": "?", "|i1": "b", "|u1": "B", **WIDE}
 
 
 def number(text: str) -> int | float:
@@ -153,114 +226,87 @@ def parse(text: str) -> Any:
         raise Refused(f"R2: no JSON: {error}") from None
 
 
-def fraction(text: Any) -> Fraction:
+def fraction(value: Any) -> Fraction:
     """Return a rational, R6."""
-    need(isinstance(text, str), "R6: a fraction is a text")
-    if re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", text):
-        over, under = (int(part, 16) for part in text.split("/"))
-    else:
-        need(re.fullmatch("-?[0-9]+(/[0-9]+)?", text), "R6: no fraction")
-        over, under = (int(number(part)) for part in [*text.split("/"), "1"][:2])
-    need(under, "R6: a denominator 0")
-    return Fraction(over, under)
-
-
-def double(value: Any, why: str) -> float:
-    """Return a float that is given as a number or a text."""
-    need(type(value) in (int, float) or value in ("nan", "inf", "-inf"), why)
-    try:
-        return float(value)
-    except OverflowError:
-        raise Refused(f"{why}: beyond the range of a double") from None
-
-
-def rounded(dtype: str, value: Any) -> Any:
-    """Return a number as an array of this dtype holds it: floats rounded, sums wrapped around."""
-    code = CODES[dtype[1:]]
-    if code in "efd":
-        try:
-            return struct.unpack(code, struct.pack(code, value))[0]
-        except OverflowError:
-            return math.copysign(math.inf, value)
-    if code == "?":
-        return bool(value)
-    bits = 8 * struct.calcsize(f"<{code}")
-    value %= 1 << bits
-    return value - (1 << bits) if code.islower() and value >> (bits - 1) else value
+    hexadecimal = re.fullmatch("-?0x[0-9a-f]+/0x[0-9a-f]+", read(str, value))
+    need(hexadecimal or re.fullmatch("-?[0-9]+(/[0-9]+)?", value), "R6: no fraction")
+    parts = [int(part, 16) if hexadecimal else int(number(part)) for part in value.split("/")]
+    need(all(parts[1:]), "R6: a denominator 0")
+    return Fraction(*parts)
 
 
 def array_item(dtype: str, value: Any) -> Any:
-    """Return one of the ``values`` of an array."""
+    """Return one of the ``values`` of an array, rounded to its dtype."""
+    if dtype == "object" and isinstance(value, dict):
+        need(set(value) == {"$fraction"}, "R7: objects are integers or fractions")
+        return fraction(value["$fraction"])
     if dtype == "object":
-        if isinstance(value, dict) and set(value) == {"$fraction"}:
-            return fraction(value["$fraction"])
-        need(type(value) is int, "R7: objects are integers or fractions")
-    elif dtype == "|b1":
-        need(isinstance(value, bool), "R7: neither true nor false")
-    elif dtype[1] in "fc":
-        return rounded(dtype, double(value, "R7: no float"))
-    else:
-        fits = type(value) is int and rounded(dtype, value) == value
-        need(fits, "R7: no integer of the dtype")
-    return value
+        return read(int, value)
+    code = CODES[dtype]
+    form = double if code[-1] in "efd" else bool if code == "?" else int
+    try:
+        return struct.unpack(code, struct.pack(code, read(form, value)))[0]
+    except OverflowError:
+        return math.copysign(math.inf, value)
+    except struct.error:
+        raise Refused("R7: no integer of the dtype") from None
 
 
 def array(body: Any) -> Array:
     """Return an array, R7."""
-    need(isinstance(body, dict) and {"dtype", "shape"} <= set(body), "R7: no array")
-    dtype, shape = body["dtype"], body["shape"]
-    need(isinstance(dtype, str), "R7: dtype")
-    small = dtype in ("|b1", "|i1", "|u1")
-    wide = dtype[:1] in ("<", ">") and dtype[1:] in CODES and dtype[2:] != "1"
-    need(dtype == "object" or small or wide, "R7: dtype")
-    need(isinstance(shape, list) and len(shape) <= 32, "R7: shape")
-    need(all(type(size) is int and size >= 0 for size in shape), "R7: shape")
+    need({"dtype", "shape"} <= set(read(dict, body)), "R7: no array")
+    dtype, shape = read(str, body["dtype"]), read([int], read(list, body["shape"]))
+    need(dtype in {*CODES, "object"}, "R7: dtype")
+    need(len(shape) <= 32 and all(size >= 0 for size in shape), "R7: shape")
     need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
     count = math.prod(shape) * (2 if dtype[1] == "c" else 1)
     if dtype != "object" and "base64" in body:
-        text, code = body["base64"], CODES[dtype[1:]]
+        order, code = CODES[dtype][:-1] or "<", CODES[dtype][-1]
         quads = "(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
-        need(isinstance(text, str) and re.fullmatch(quads, text), "R7: no base64")
-        raw = base64.b64decode(text)
+        need(re.fullmatch(quads, read(str, body["base64"])), "R7: no base64")
+        raw = base64.b64decode(body["base64"])
         need(len(raw) == count * struct.calcsize(f"<{code}"), "R7: number of bytes")
         need(code != "?" or set(raw) <= {0, 1}, "R7: a byte that is not a boolean")
-        order = ">" if dtype[0] == ">" else "<"
-        return Array(dtype, tuple(shape), struct.unpack(f"{order}{count}{code}", raw))
-    values = body.get("values")
-    need(isinstance(values, list) and len(values) == count, "R7: number of values")
-    return Array(dtype, tuple(shape), [array_item(dtype, v) for v in values or ()])
+        return Array(dtype, shape, struct.unpack(f"{order}{count}{code}", raw))
+    values = read(list, body.get("values"))
+    need(len(values) == count, "R7: number of values")
+    return Array(dtype, shape, [array_item(dtype, value) for value in values])
 
 
-def sparse(body: Any) -> Array:
-    """Return a sparse matrix, R8, as an array; as a complex one if no support may be like it."""
+def sparse(body: Any) -> Sparse:
+    """Return a sparse matrix, R8."""
     names = {"format", "shape", "data", "indices", "indptr"}
-    need(isinstance(body, dict) and names == set(body), "R8: no sparse matrix")
-    shape, parts = body["shape"], [body[name] for name in ("data", "indices", "indptr")]
-    need(body["format"] in ("csr", "csc"), "R8: format")
-    need(isinstance(shape, list) and len(shape) == 2, "R8: shape")
-    need(all(type(size) is int and size >= 0 for size in shape), "R8: shape")
-    need(all(isinstance(part, dict) and set(part) == {"$array"} for part in parts), "R8: no array")
+    need(set(read(dict, body)) == names, "R8: no sparse matrix")
+    kind, shape = read({"csr", "csc"}, body["format"]), read(place, read(list, body["shape"]))
+    parts = [read(dict, body[name]) for name in ("data", "indices", "indptr")]
+    need(all(set(part) == {"$array"} for part in parts), "R8: no array")
     data, indices, indptr = (array(part["$array"]) for part in parts)
     need(all(len(part.shape) == 1 for part in (data, indices, indptr)), "R8: one dimension")
-    need(all(p.dtype[1] in "iu" for p in (indices, indptr)), "R8: indices are integers")
-    lines, width = shape if body["format"] == "csr" else shape[::-1]
-    at = indptr.values
-    need(width <= 2**27, "R8: too wide")
-    need(len(at) == lines + 1 and at[0] == 0, "R8: indptr")
-    need(all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
+    need(indices.dtype[1] in "iu" and indptr.dtype[1] in "iu", "R8: indices are integers")
+    lines, width = shape if kind == "csr" else shape[::-1]
+    at, size = indptr.values, math.prod(shape)
+    need(len(at) == lines + 1 and width <= 2**27, "R8: length of indptr, or too wide")
+    need(at[0] == 0 and all(a <= b for a, b in pairwise(at)), "R8: indptr falls")
     need(at[-1] == indices.shape[0] == data.shape[0], "R8: lengths")
     need(all(0 <= i < width for i in indices.values), "R8: an index out of range")
     spans = [indices.values[a:b] for a, b in pairwise(at)]
     need(all(i < j for span in spans for i, j in pairwise(span)), "R8: indices that do not ascend")
-    if data.dtype == "object" or data.dtype[1:] == "f2" or math.prod(shape) > 2**27:
-        return Array("<c8", tuple(shape), ())
-    values = [0] * (0 if data.dtype[1] == "c" else math.prod(shape))
-    for line in range(lines if values else 0):
-        for e in range(at[line], at[line + 1]):
-            i, j = (line, indices.values[e])[:: 1 if body["format"] == "csr" else -1]
-            spot = i * shape[1] + j
-            values[spot] = data.values[e]
-    return Array(data.dtype, tuple(shape), values)
+    if data.dtype == "object" or data.dtype[1] == "c" or data.dtype[1:] == "f2" or size > 2**27:
+        return Sparse("<c8", shape, ())
+    values = [0] * size
+    places = [(line, i) for line, span in enumerate(spans) for i in span]
+    for (line, i), value in zip(places, data.values, strict=True):
+        values[line * width + i if kind == "csr" else i * lines + line] = value
+    return Sparse(data.dtype, shape, values)
+
+
+SCALARS: dict[str, Form] = {
+    "$array": array,
+    "$sparse": sparse,
+    "$fraction": fraction,
+    "$float": double,
+    "$complex": lambda body: complex(*read((double, double), body)),
+}
 
 
 class Reader:
@@ -276,330 +322,175 @@ class Reader:
             return [self.read(v, f"{path}/{i}", level + 1) for i, v in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        if "$type" in value:
-            return self.typed(value, path, level)
         if not any(key.startswith("$") for key in value):
             return {key: self.read(v, f"{path}/{key}", level + 1) for key, v in value.items()}
+        if "$type" in value:
+            self.known[path] = self.typed(value, path, level)
+            return self.known[path]
         need(len(value) == 1, "2: a key with $ beside others")
         ((mark, body),) = value.items()
-        if mark == "$tuple":
-            need(isinstance(body, list), "2: no tuple")
-            steps = enumerate(body)
-            return tuple(self.read(v, f"{path}/$tuple/{i}", level + 1) for i, v in steps)
+        if mark == "$tuple":  # its members are one level below it, as those of a list
+            return tuple(self.read(read(list, body), f"{path}/$tuple", level))
         if mark == "$map":
-            need(isinstance(body, list), "2: no map")
-            return self.map(self.read(body, f"{path}/$map", level + 1))
-        if mark in ("$array", "$sparse"):
-            return self.keep(path, array(body) if mark == "$array" else sparse(body))
-        return self.scalar(mark, body)
+            return self.map(self.read(read(list, body), f"{path}/$map", level + 1))
+        if mark == "$ref":
+            need(read(str, body) in self.known, "R9: nothing stands there before")
+            return self.known[body]
+        need(mark in SCALARS, f"2: unknown key {mark!r}")
+        found = SCALARS[mark](body)
+        if isinstance(found, Array):
+            self.known[path] = found
+        return found
 
-    def scalar(self, mark: str, body: Any) -> Any:
-        """Return what is written as an object without parts."""
-        if mark == "$fraction":
-            return fraction(body)
-        if mark == "$float":
-            return double(body, "2: no float")
-        if mark == "$complex":
-            need(isinstance(body, list) and len(body) == 2, "2: no complex number")
-            return complex(*(double(part, "2: no complex number") for part in body))
-        need(mark == "$ref", f"2: unknown key {mark!r}")
-        need(isinstance(body, str) and body in self.known, "R9: nothing stands there before")
-        return self.known[body]
-
-    @staticmethod
-    def map(body: Any) -> dict[Any, Any]:
+    def map(self, pairs: list[Any]) -> dict[Any, Any]:
         """Return a map."""
+        keys = (int, float, complex, Fraction, str, tuple, type(None))
         found: dict[Any, Any] = {}
-        for pair in body:
-            need(isinstance(pair, list) and len(pair) == 2, "2: no pair of a map")
-            key = pair[0]
-            scalars = (int, float, complex, Fraction, str, tuple)
-            need(key is None or isinstance(key, scalars), "2: no key of a map")
+        for pair in pairs:
+            key, value = read((anything, anything), read(list, pair))
             try:
-                need(key not in found, "2: a key of a map twice")
-                found[key] = pair[1]
+                need(isinstance(key, keys) and key not in found, "2: no key of a map, or twice")
             except TypeError:
                 raise Refused("2: no key of a map") from None
+            found[key] = value
         return found
 
     def typed(self, value: dict[str, Any], path: str, level: int) -> Typed:
         """Return an object with a type, its fields checked, R10."""
-        name = value["$type"]
-        need(isinstance(name, str) and name.startswith("sparseopt:"), "R10: unknown type")
+        name = read(str, value["$type"])
         kind = name.removeprefix("sparseopt:")
-        if kind == "Guarantee":
-            names = ("EXACT", "CERTIFIED", "HEURISTIC")
-            need(value.get("name") in names, "4: no guarantee")
-            return self.keep(path, Typed(kind, {"name": value["name"]}))
-        need(kind in FIELDS, f"R10: unknown type {name!r}")
-        wanted, given = set(FIELDS[kind].split()), set(value) - {"$type"}
-        need(wanted - set(LATER.get(kind, ())) <= given, f"R10: a field of {kind} is missing")
-        need(given <= wanted, f"R10: a field that {kind} does not have")
-        fields = {f: self.read(value[f], f"{path}/{f}", level + 1) for f in value if f != "$type"}
-        construct(kind, fields)
-        return self.keep(path, Typed(kind, fields))
-
-    def keep(self, path: str, value: Kept) -> Kept:
-        """Note what stands at a path."""
-        self.known[path] = value
-        return value
+        need(kind != name and kind in TYPES, f"R10: unknown type {name!r}")
+        given = {f: self.read(v, f"{path}/{f}", level + 1) for f, v in value.items()}
+        fields = LATER.get(kind, {}) | given
+        need(set(fields) == {"$type", *TYPES[kind]}, f"R10: {kind} has other fields")
+        found = Typed(kind, {f: read(form, fields[f]) for f, form in TYPES[kind].items()})
+        if found.fields.get("costs") is not None:
+            need(shapes(found["costs"]) == shapes(found["supports"]), "3: costs of other shapes")
+        return found
 
 
-# Section 3, and what constructors check
+# Sections 3 and 4: supports and what constructors check
 
 
 Matrix = tuple[tuple[int, ...], ...]
 
 
+def lists(value: Any) -> Any:
+    """Return an array as nested lists, anything else as it is."""
+    if not isinstance(value, Array):
+        return value
+    need(value.dtype[1] != "c", "P2: complex")
+    found = list(value.values)
+    for size in value.shape[:0:-1]:
+        found = [found[at : at + size] for at in range(0, len(found), size or 1)]
+    return found
+
+
 def bit(value: Any) -> int:
     """Return an entry of a support, P2."""
-    plain = isinstance(value, (bool, int, float, Fraction))
+    plain = isinstance(value, bool | int | float | Fraction)
     need(plain and value in (0, 1), "P2: an entry that is neither 0 nor 1")
     return int(value)
 
 
 def matrix(value: Any) -> Matrix:
     """Return one support, P1 and P2."""
-    rows: Any = value
-    if isinstance(value, Array):
-        need(len(value.shape) == 2, "P1: not two-dimensional")
-        need(value.dtype[1] != "c", "P2: complex")
-        h, w = value.shape
-        rows = [value.values[i * w : i * w + w] for i in range(h)]
-    need(isinstance(rows, (list, tuple)) and rows, "P1: no matrix")
-    need(all(isinstance(row, (list, tuple)) and row for row in rows), "P1: no rows")
+    rows: Matrix = some([some([bit])])(lists(value))
     need(len(set(map(len, rows))) == 1, "P1: not rectangular")
-    return tuple(tuple(map(bit, row)) for row in rows)
+    return rows
 
 
 def supports(value: Any) -> tuple[Matrix, ...]:
     """Return supports, P1 to P3."""
-    if isinstance(value, Array):
-        need(len(value.shape) == 3, "3: an array of supports has three dimensions")
-        shape, size = value.shape[1:], math.prod(value.shape[1:])
-        starts = range(0, value.shape[0] * size, size or 1)
-        value = [Array(value.dtype, shape, value.values[at : at + size]) for at in starts]
-    need(isinstance(value, (list, tuple)) and value, "3: no supports")
-    found = tuple(map(matrix, value))
-    chain = all(len(a[0]) == len(b) for a, b in pairwise(found))
-    need(chain, "P3: columns of a support are not the rows of the next")
+    found: tuple[Matrix, ...] = some([matrix])(lists(value))
+    need(all(len(a[0]) == len(b) for a, b in pairwise(found)), "P3: they do not chain")
     return found
 
 
-def construct(kind: str, fields: dict[str, Any]) -> None:
-    """Check the fields of a typed object, in place; supports become tuples of 0 and 1."""
-    if "supports" in fields:
-        fields["supports"] = supports(fields["supports"])
-    if kind == "SparseTraining":
-        for name in ("hidden_biases", "output_biases"):
-            need(type(fields.setdefault(name, False)) is bool, "3: biases")
-    two = kind != "NearestClosedSupport" or len(fields["supports"]) == 2
-    need(two, "3: a repair has two supports")
-    need(fields.get("field", "real") in ("real", "complex"), "3: field")
-    need(fields.get("allow", "both") in ("remove", "add", "both"), "3: allow")
-    if kind in VALUES:
-        text = fields["reason" if kind == "ClosednessVerdict" else "condition"]
-        need(fields["value"] in VALUES[kind], "3: value")
-        need(isinstance(text, str), "3: a text")
-    if kind == "ClosedSupport":
-        changes, cost = fields["changes"], fields.setdefault("cost", None)
-        need(type(changes) is int and 0 <= changes <= 2**62, "3: changes")
-        need(rational(fields["lower_bound"]) >= 0, "3: lower_bound")
-        need(cost is None or rational(cost) >= 0, "3: cost")
-    if kind == "NearestClosedSupport":
-        need(isinstance(fields.setdefault("keep_lines", False), bool), "3: keep_lines")
-        fields["costs"] = costs(fields.get("costs"), fields["supports"])
-    if kind in VERDICTS:
-        verdict(fields)
-    if kind == "Plan":
-        need(isinstance(fields["problem"], str), "4: problem of a plan")
-        found = fields["candidates"]
-        need(isinstance(found, list), "4: candidates")
-        need(all(is_typed(each, ["Candidate"]) for each in found), "4: candidates")
-    if kind == "Candidate":
-        texts = [fields[name] for name in ("name", "plugin", "outcome")]
-        texts.append(fields.get("left_out") or "")
-        need(all(isinstance(text, str) for text in texts), "4: a text of a candidate")
-        memory = fields.get("memory")
-        if memory is not None:
-            need(type(memory) in (int, float), "4: memory")
-            double(memory, "4: memory")
-        guarantee = fields["guarantee"]
-        need(guarantee is None or is_typed(guarantee, ["Guarantee"]), "4: guarantee")
-        need(is_typed(fields["verdict"], VERDICTS), "4: verdict")
-    if kind == "Solution":
-        solution(fields)
+def shapes(supports: Iterable[Any]) -> list[list[int]]:
+    """Return the lengths of the rows of some matrices."""
+    return [list(map(len, matrix)) for matrix in supports]
 
 
-def costs(value: Any, pair: Sequence[Matrix]) -> Any:
+def costs(value: Any) -> list[Any]:
     """Return what changes of entries cost, as two matrices of fractions."""
-    if value is None:
-        return None
-    need(isinstance(value, (list, tuple)) and len(value) == 2, "3: costs of two supports")
-    found = []
-    for part, own in zip(value, pair, strict=True):
-        need(isinstance(part, Array) and part.shape == (len(own), len(own[0])), "3: costs")
+    for part in items(value):
+        need(type(part) is Array and len(part.shape) == 2, "3: costs are arrays of two dimensions")
         need(part.dtype != "object" and part.dtype[1] != "c", "3: dtype of costs")
         good = all(math.isfinite(v) and 0 <= v <= 2**900 and float(v) == v for v in part.values)
         need(good, "3: a cost that is negative, above 2^900 or no double")
-        width = part.shape[1]
-        exact = [Fraction(v) for v in part.values]
-        found.append([exact[i * width : (i + 1) * width] for i in range(part.shape[0])])
-    return found
+    return [[list(map(Fraction, row)) for row in lists(part)] for part in value]
 
 
-def verdict(fields: dict[str, Any]) -> None:
-    """Check the fields of a verdict on a candidate: costs are numbers, the others say something."""
-    for name, value in fields.items():
-        if name == "cost":
-            need(type(value) in (int, float), "4: cost")
-            double(value, "4: cost")
-        else:
-            need(isinstance(value, str) and value.strip(), f"4: {name}")
+FIELD = {"real", "complex"}
+VERDICTS = ("Accepted", "Refused", "Unavailable", "Outranked")
+PROVED = ("VERIFIED", "WEAK", "UNCHECKED")
+candidate = typed(["Candidate"])
+TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is read later
+    "Closedness": {"supports": supports, "field": FIELD},
+    "ClosednessVerdict": {"value": {"closed", "not_closed", "unknown"}, "reason": str},
+    "SparseTraining": {"supports": supports, "hidden_biases": bool, "output_biases": bool},
+    "TrainingVerdict": {"value": {"attained", "may_not_be_attained", "unknown"}, "condition": str},
+    "NearestClosedSupport": {
+        "supports": checked(supports, lambda found: len(found) == 2, "3: not two supports"),
+        "allow": {"remove", "add", "both"},
+        "field": FIELD,
+        "costs": optional(costs),
+        "keep_lines": bool,
+    },
+    "ClosedSupport": {"supports": supports, "changes": index, "lower_bound": low, "cost": paid},
+    "Plan": {"problem": str, "candidates": lambda found: read([candidate], read(list, found))},
+    "Candidate": {
+        "name": str,
+        "plugin": str,
+        "guarantee": optional(typed(["Guarantee"])),
+        "verdict": typed(VERDICTS),
+        "outcome": str,
+        "left_out": optional(str),
+        "memory": optional(cost),
+    },
+    "Guarantee": {"name": {"EXACT", "CERTIFIED", "HEURISTIC"}},
+    "Accepted": {"cost": cost},
+    "Refused": {"reason": words},
+    "Unavailable": {"reason": words, "remedy": words},
+    "Outranked": {"by": words, "why": words, "cost": cost},
+}
+ANSWERS = {
+    "Closedness": "ClosednessVerdict",
+    "SparseTraining": "TrainingVerdict",
+    "NearestClosedSupport": "ClosedSupport",
+}
+CERTIFICATES: dict[str, tuple[str, dict[str, Form], Callable[..., Any]]] = {}
+TYPES["Solution"] = {
+    "problem": typed(ANSWERS),
+    "answer": anything,
+    "certificate": optional(typed(CERTIFICATES)),
+    "status": {*PROVED, "UNDECIDED", "TIME_LIMIT"},
+    "solver": str,
+    "seconds": length,
+    "plan": typed(["Plan"]),
+    "tolerance": optional(length),
+    "accuracy": optional(figure),
+}
+LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what they mean then
+    "SparseTraining": {"hidden_biases": False, "output_biases": False},
+    "NearestClosedSupport": {"costs": None, "keep_lines": False},
+    "ClosedSupport": {"cost": None},
+    "ClosedSupportCertificate": {"cores": ()},
+    "Candidate": {"left_out": "", "memory": None},
+    "Solution": {"tolerance": None, "accuracy": None},
+}
 
 
-def solution(fields: dict[str, Any]) -> None:
-    """Check the fields of a solution, S1."""
-    certificate, tolerance = fields["certificate"], fields.get("tolerance")
-    need(is_typed(fields["problem"], LISTED), "S1: problem")
-    need(certificate is None or is_typed(certificate, CERTIFICATES), "S1: certificate")
-    words = ("VERIFIED", "WEAK", "UNCHECKED", "UNDECIDED", "TIME_LIMIT")
-    need(fields["status"] in words, "S1: status")
-    need(isinstance(fields["solver"], str), "S1: solver")
-    for name, figure in (("seconds", fields["seconds"]), ("tolerance", tolerance)):
-        if name == "seconds" or figure is not None:
-            need(type(figure) in (int, float), f"S1: {name}")
-            need(0 <= double(figure, f"S1: {name}") < math.inf, f"S1: {name}")
-    accuracy = fields.get("accuracy")
-    need(accuracy is None or type(accuracy) in (int, float), "S1: accuracy")
-    need(is_typed(fields["plan"], ["Plan"]), "S1: plan")
+def certificate(kind: str, problem: Any = "Closedness", **forms: Form) -> Callable[[Any], Any]:
+    """Enter a function as the rule of certificates of a kind, which have these fields too."""
 
+    def enter(rule: Any) -> Any:
+        CERTIFICATES[kind] = (problem, forms, rule)
+        TYPES[kind] = dict.fromkeys(("problem", "answer", *forms), anything)
+        return rule
 
-def is_typed(value: Any, kinds: Iterable[str]) -> bool:
-    """Whether a value is an object of one of these types."""
-    return isinstance(value, Typed) and value.kind in kinds
-
-
-# Section 5: forms of evidence
-
-
-Form = Callable[[Any], Any]
-
-
-def items(value: Any) -> Sequence[Any]:
-    """Return the parts of a list."""
-    need(isinstance(value, (list, tuple)), "5: a list is wanted")
-    return value  # type: ignore[no-any-return]
-
-
-def integer(low: int, high: int) -> Form:
-    """Return the form of an integer in a range."""
-
-    def form(value: Any) -> int:
-        need(type(value) is int and low <= value <= high, f"5: no integer {low} .. {high}")
-        return int(value)
-
-    return form
-
-
-def indices(value: Any) -> tuple[int, ...]:
-    """Return distinct indices."""
-    found = tuple(map(index, items(value)))
-    need(len(set(found)) == len(found), "5: an index twice")
-    return found
-
-
-def rational(value: Any) -> Fraction:
-    """Return a rational number."""
-    need(type(value) is int or isinstance(value, Fraction), "5: no rational")
-    found = Fraction(value)
-    size = max(found.numerator.bit_length(), found.denominator.bit_length())
-    need(size <= 10_000, "5: a rational of more than 10,000 bits")
-    return found
-
-
-def record(*forms: Form) -> Form:
-    """Return the form of a list with exactly these parts."""
-
-    def form(value: Any) -> tuple[Any, ...]:
-        parts = items(value)
-        need(len(parts) == len(forms), "5: number of parts")
-        return tuple(f(part) for f, part in zip(forms, parts, strict=True))
-
-    return form
-
-
-def many(part: Form) -> Form:
-    """Return the form of a list of any length."""
-    return lambda value: tuple([part(v) for v in items(value)])
-
-
-def mapping(key: Form, part: Form) -> Form:
-    """Return the form of a map."""
-
-    def form(value: Any) -> dict[Any, Any]:
-        need(isinstance(value, dict), "5: a map is wanted")
-        return {key(k): part(v) for k, v in value.items()}
-
-    return form
-
-
-def word(*words: str) -> Form:
-    """Return the form of one of some texts."""
-
-    def form(value: Any) -> str:
-        need(isinstance(value, str) and value in words, "5: no such word")
-        return str(value)
-
-    return form
-
-
-def node(rules: Mapping[str, Sequence[Form]], value: Any) -> tuple[Any, ...]:
-    """Return a node: the name of a rule and its parts."""
-    parts = items(value)
-    need(parts and isinstance(parts[0], str) and parts[0] in rules, "5: no such rule")
-    forms = rules[parts[0]]
-    need(len(parts) == len(forms) + 1, f"5: number of parts of {parts[0]}")
-    return (parts[0], *[f(part) for f, part in zip(forms, parts[1:], strict=True)])
-
-
-index = integer(0, 2**62)
-variable = record(word("x", "y"), index, index)
-place = record(index, index)
-matchings = many(indices)
-pairs_form = many(place)
-small_entries = many(record(index, index, integer(-1000, 1000)))
-
-
-def one_or_more(value: Any) -> tuple[int, ...]:
-    """Return distinct indices, at least one."""
-    need(found := indices(value), "5: no index is listed")
-    return found
-
-
-def cell_or_parameter(value: Any) -> tuple[int, ...]:
-    """Return a variable of section 11."""
-    need(len(items(value)) in (1, 2), "11: no variable")
-    return tuple(map(index, value))
-
-
-def summands(name: Form) -> Form:
-    """Return the form of the terms of a polynomial in such variables, section 8."""
-    return many(record(rational, many(name)))
-
-
-def polynomial(value: Any) -> Poly:
-    """Return a polynomial in cells and parameters."""
-    return gather(summands(cell_or_parameter)(value))
-
-
-def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
-    """Return the polynomial with these terms."""
-    p: Poly = {}
-    for coefficient, names in given:
-        if coefficient:
-            p = add(p, {tuple(sorted(names)): coefficient})
-    return p
+    return enter
 
 
 # Section 8: polynomials and linear equations (the order of operations is part of the format)
@@ -608,10 +499,16 @@ def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
 Cell = tuple[int, int]
 Monomial = tuple[tuple[int, ...], ...]
 Poly = dict[Monomial, Fraction]
+Series = dict[int, Fraction]
 ONE: Poly = {(): Fraction(1)}
 
 
-def add(p: Poly, q: Poly, factor: int = 1) -> Poly:
+def nonzero(values: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the values that are not 0."""
+    return {key: value for key, value in values.items() if value}
+
+
+def add(p: Mapping[Any, Any], q: Mapping[Any, Any], factor: Any = 1) -> dict[Any, Any]:
     """Return p + factor q."""
     total = dict(p)
     for monomial, value in q.items():
@@ -623,19 +520,49 @@ def add(p: Poly, q: Poly, factor: int = 1) -> Poly:
     return total
 
 
-def mul(p: Poly, q: Poly) -> Poly:
-    """Return p q; large products are refused."""
-    need(len(p) * len(q) <= 20_000, "8: a product of too many terms")
-    total: Poly = {}
+def times(p: Mapping[Any, Any], q: Mapping[Any, Any], join: Callable[..., Any]) -> dict[Any, Any]:
+    """Return p q, where `join` returns the product of two monomials."""
+    total: dict[Any, Any] = {}
     for a, u in p.items():
         for b, v in q.items():
-            key = tuple(sorted(a + b))
+            key = join(a, b)
             value = total.get(key, 0) + u * v
             if value:
                 total[key] = value
             else:
                 del total[key]
     return total
+
+
+def mul(p: Poly, q: Poly) -> Poly:
+    """Return p q; large products are refused."""
+    need(len(p) * len(q) <= 20_000, "8: a product of too many terms")
+    return times(p, q, lambda a, b: tuple(sorted(a + b)))
+
+
+series_mul = partial(times, join=operator.add)
+
+
+def matrix_product(
+    left: Mapping[Cell, Any], right: Mapping[Cell, Any], mul: Callable[..., Any]
+) -> dict[Cell, Any]:
+    """Return the product of two matrices of polynomials, given by their entries."""
+    by_row: dict[int, list[tuple[int, Any]]] = {}
+    for (k, j), q in right.items():
+        by_row.setdefault(k, []).append((j, q))
+    total: dict[Cell, Any] = {}
+    for (i, k), p in left.items():
+        for j, q in by_row.get(k, []):
+            total[i, j] = add(total.get((i, j), {}), mul(p, q))
+    return total
+
+
+def gather(given: Iterable[tuple[Fraction, Iterable[tuple[int, ...]]]]) -> Poly:
+    """Return the polynomial with these terms."""
+    p: Poly = {}
+    for coefficient, names in given:
+        p = add(p, {tuple(sorted(names)): coefficient} if coefficient else {})
+    return p
 
 
 def power(p: Poly, e: int) -> Poly:
@@ -651,14 +578,14 @@ def degree(p: Poly, v: tuple[int, ...]) -> int:
     return max((monomial.count(v) for monomial in p), default=0)
 
 
-def variables(p: Poly) -> set[tuple[int, ...]]:
-    """Return the variables of p."""
-    return {v for monomial in p for v in monomial}
+def variables(*polys: Poly) -> set[tuple[int, ...]]:
+    """Return the variables of polynomials."""
+    return {v for p in polys for monomial in p for v in monomial}
 
 
 def coefficients(p: Poly, chosen: Iterable[tuple[int, ...]]) -> dict[Monomial, Poly]:
     """Return p as a polynomial in the chosen variables."""
-    chosen, parts = set(chosen), dict[Monomial, Poly]()
+    parts: dict[Monomial, Poly] = {}
     for monomial, value in p.items():
         inside = tuple(v for v in monomial if v in chosen)
         parts.setdefault(inside, {})[tuple(v for v in monomial if v not in chosen)] = value
@@ -702,14 +629,17 @@ def divide(p: Poly, q: Poly) -> Poly | None:
 
 def is_product(p: Poly, factors: Sequence[Poly]) -> bool:
     """Whether p is a nonzero number times some of the factors, tried in order."""
-    if not p:
-        return False
     for q in factors:
-        if set(q) <= {()}:
-            continue
-        while (quotient := divide(p, q)) is not None:
-            p = quotient
+        if p and set(q) - {()}:
+            while (quotient := divide(p, q)) is not None:
+                p = quotient
     return set(p) == {()}
+
+
+def is_generic(p: Poly, nonzero: Sequence[Poly]) -> bool:
+    """Whether p is not 0 on a branch for almost all parameters, section 11."""
+    parameters = {v for v in variables(p) if len(v) == 1}
+    return any(is_product(q, nonzero) for q in coefficients(p, parameters).values())
 
 
 def determinant(rows: Sequence[Sequence[Poly]]) -> Poly:
@@ -728,45 +658,82 @@ def determinant(rows: Sequence[Sequence[Poly]]) -> Poly:
     return minors.get(tuple(range(len(rows))), {})
 
 
-def echelon(rows: Iterable[Sequence[Fraction]], width: int) -> tuple[list[list[Fraction]], int]:
-    """Return the reduced echelon form in the first columns, and the number of pivots."""
-    lines, at = [list(row) for row in rows], 0
-    for c in range(width):
-        p = next((i for i in range(at, len(lines)) if lines[i][c]), None)
-        if p is None:
-            continue
-        lines[at], lines[p] = lines[p], lines[at]
-        lines[at] = [v / lines[at][c] for v in lines[at]]
-        for i, line in enumerate(lines):
-            if i != at and line[c]:
-                lines[i] = [a - line[c] * b for a, b in zip(line, lines[at], strict=True)]
-        at += 1
-    return lines, at
+def echelon(rows: Iterable[Mapping[Any, Fraction]]) -> dict[Any, dict[Any, Fraction]]:
+    """Return the reduced echelon form of sparse rows, by the columns of the pivots."""
+    pivots: dict[Any, dict[Any, Fraction]] = {}
+    for row in rows:
+        for lead, pivot in pivots.items():
+            row = add(row, pivot, -row.get(lead, 0))
+        if row:
+            lead = min(row)
+            row = {c: v / row[lead] for c, v in row.items()}
+            pivots = {c: add(other, row, -other.get(lead, 0)) for c, other in pivots.items()}
+            pivots[lead] = row
+    return pivots
 
 
-def rank(rows: Sequence[Sequence[Fraction]]) -> int:
+def rank(rows: Iterable[Sequence[Fraction]]) -> int:
     """Return the rank over the rationals."""
-    return echelon(rows, len(rows[0]))[1] if rows else 0
+    return len(echelon(nonzero(dict(enumerate(row))) for row in rows))
 
 
-Variable = tuple[str, int, int]
-Values = dict[Variable, Fraction]
+def modular_rank(rows: Iterable[Mapping[Any, int]]) -> int:
+    """Return the rank of sparse integer rows modulo the prime of sections 7 and 13.3."""
+    prime = 2_147_483_629
+    pivots: dict[Any, dict[Any, int]] = {}
+    for given in rows:
+        row = nonzero({c: v % prime for c, v in given.items()})
+        while row and (lead := min(row)) in pivots:
+            factor = row[lead]
+            changed = {c: (row.get(c, 0) - factor * v) % prime for c, v in pivots[lead].items()}
+            row = nonzero(row | changed)
+        if row:
+            inverse = pow(row[lead], -1, prime)
+            pivots[lead] = {c: v * inverse % prime for c, v in row.items()}
+    return len(pivots)
 
 
-def fixed(rows: Iterable[Sequence[Fraction]], unknowns: Sequence[Variable]) -> Values | None:
-    """Return the unknowns that linear equations fix, or None if they have no solution."""
-    lines, count = echelon(rows, len(unknowns))
-    if any(line[-1] for line in lines[count:]):
-        return None
-    found = {}
-    for line in lines[:count]:
-        places = [c for c, v in enumerate(line[:-1]) if v]
-        if len(places) == 1:
-            found[unknowns[places[0]]] = line[-1]
+def summands(name: Form) -> Form:
+    """Return the form of the terms of a polynomial in such variables."""
+    return [(rational, [name])]
+
+
+cell_or_parameter = checked([index], lambda v: len(v) in (1, 2), "11: no variable")
+
+
+def polynomial(value: Any) -> Poly:
+    """Return a polynomial in cells and parameters."""
+    return gather(read(summands(cell_or_parameter), value))
+
+
+def table(entries: Sequence[Any], where: frozenset[Cell], label: str) -> dict[Cell, Any]:
+    """Return the entries (row, column, value) of a matrix, none given twice or out of place."""
+    found = {(a, b): value for a, b, value in entries}
+    need(len(found) == len(entries), f"{label}: an entry twice")
+    need(set(found) <= where, f"{label}: an entry outside the support")
     return found
 
 
 # Section 6: observed problems
+
+
+def union(sets: Iterable[Iterable[Any]]) -> frozenset[Any]:
+    """Return the union of sets."""
+    return frozenset().union(*sets)
+
+
+def classes(sets: Sequence[set[Any]]) -> list[list[int]]:
+    """Return the classes of sets that are joined by common members, by their numbers."""
+    left, found = list(range(len(sets))), []
+    while left:
+        group = [left.pop(0)]
+        seen = set(sets[group[0]])
+        while joined := [k for k in left if sets[k] & seen]:
+            seen |= union(sets[k] for k in joined)
+            left = [k for k in left if k not in joined]
+            group += joined
+        found.append(sorted(group))
+    return found
 
 
 class Block(NamedTuple):
@@ -785,199 +752,186 @@ class State(NamedTuple):
     obs: frozenset[Cell]
     blocks: tuple[Block, ...]
 
+    def cells(self, block: Block) -> set[Cell]:
+        """Return the observed cells of a block."""
+        return {(i, j) for i in block.rows for j in block.cols if (i, j) in self.obs}
 
-def cells(block: Block, obs: frozenset[Cell]) -> set[Cell]:
-    """Return the observed cells of a block."""
-    return {(i, j) for i in block.rows for j in block.cols if (i, j) in obs}
+    def family(self, ks: Sequence[int]) -> State:
+        """Return these blocks with their observed cells."""
+        chosen = tuple(self.blocks[k] for k in ks)
+        return self._replace(obs=union(map(self.cells, chosen)), blocks=chosen)
+
+    def components(self) -> list[State]:
+        """Return the parts that share no observed cell."""
+        return [self.family(ks) for ks in classes([self.cells(block) for block in self.blocks])]
+
+    def turned(self) -> State:
+        """Return the transposed problem."""
+        blocks = tuple(Block(block.cols, block.rows, block.origin) for block in self.blocks)
+        return State(self.n, self.m, turn(self.obs), blocks)
+
+    def columns(self) -> dict[int, list[int]]:
+        """Return the rows of each column with an observed cell, ascending."""
+        found: dict[int, list[int]] = {}
+        for j, i in sorted(turn(self.obs)):
+            found.setdefault(j, []).append(i)
+        return found
 
 
-def normal_form(m: int, n: int, obs: frozenset[Cell], blocks: Iterable[Block]) -> State:
+def turn(cells: Iterable[Cell]) -> frozenset[Cell]:
+    """Return cells with row and column exchanged."""
+    return frozenset((j, i) for i, j in cells)
+
+
+def entries_of(blocks: Iterable[Block]) -> tuple[frozenset[Cell], frozenset[Cell]]:
+    """Return the entries (row, block) of X and (block, column) of Y."""
+    xs = frozenset((i, k) for k, block in enumerate(blocks) for i in block.rows)
+    return xs, frozenset((k, j) for k, block in enumerate(blocks) for j in block.cols)
+
+
+def lines_of(blocks: Iterable[Block]) -> tuple[frozenset[int], frozenset[int]]:
+    """Return the rows and columns that some block has."""
+    return union(block.rows for block in blocks), union(block.cols for block in blocks)
+
+
+def normal_form(state: State) -> State:
     """Split blocks whose observed cells fall apart; drop rows and columns without any."""
-    found = []
-    for block in blocks:
-        own = cells(block, obs)
-        left = {i for i, _ in own}
-        while left:
-            part = {min(left)}
-            while True:
-                across = {j for i, j in own if i in part}
-                grown = {i for i, j in own if j in across}
-                if grown == part:
-                    break
-                part = grown
-            found.append(Block(frozenset(part), frozenset(across), block.origin))
-            left -= part
-    return State(m, n, obs, tuple(found))
+    found, obs = [], state.obs
+    for block in state.blocks:
+        across = {i: {j for j in block.cols if (i, j) in obs} for i in sorted(block.rows)}
+        rows = [i for i, cols in across.items() if cols]
+        for part in classes([across[i] for i in rows]):
+            chosen = frozenset(rows[k] for k in part)
+            found.append(Block(chosen, union(across[i] for i in chosen), block.origin))
+    return state._replace(blocks=tuple(found))
+
+
+def ones(line: Iterable[Any]) -> frozenset[int]:
+    """Return the places that are not 0."""
+    return frozenset(i for i, one in enumerate(line) if one)
+
+
+def support_of(matrix: Iterable[Iterable[Any]]) -> frozenset[Cell]:
+    """Return the cells that are not 0."""
+    return frozenset((i, j) for i, row in enumerate(matrix) for j in ones(row))
 
 
 def terms(first: Matrix, second: Matrix) -> tuple[Block, ...]:
     """Return the terms of two supports as blocks."""
-    return tuple(
-        Block(
-            frozenset(i for i, row in enumerate(first) if row[k]),
-            frozenset(j for j, one in enumerate(second[k]) if one),
-            k,
-        )
-        for k in range(len(second))
-    )
+    columns = [[row[k] for row in first] for k in range(len(second))]
+    pairs = zip(columns, second, strict=True)
+    return tuple(Block(ones(column), ones(row), k) for k, (column, row) in enumerate(pairs))
+
+
+def two_factors(first: Matrix, second: Matrix) -> State:
+    """Return the problem of two supports where all cells are observed."""
+    m, n = len(first), len(second[0])
+    return State(m, n, frozenset(all_pairs(range(m), range(n))), terms(first, second))
 
 
 def start(first: Matrix, second: Matrix) -> State:
     """Return the observed problem of two supports."""
-    blocks = terms(first, second)
-    obs = frozenset((i, j) for block in blocks for i in block.rows for j in block.cols)
-    return normal_form(len(first), len(second[0]), obs, blocks)
+    return normal_form(two_factors(first, second).family(range(len(second))))
 
 
-def family(state: State, ks: Sequence[int]) -> State:
-    """Return these blocks with their observed cells."""
-    chosen = tuple(state.blocks[k] for k in ks)
-    obs = frozenset[Cell]().union(*(cells(block, state.obs) for block in chosen))
-    return State(state.m, state.n, obs, chosen)
-
-
-def components(state: State) -> list[list[int]]:
-    """Return the classes of blocks that are joined by common observed cells."""
-    own = [cells(block, state.obs) for block in state.blocks]
-    left, classes = list(range(len(own))), []
-    while left:
-        group = [left.pop(0)]
-        seen = set(own[group[0]])
-        while joined := [k for k in left if own[k] & seen]:
-            seen.update(*(own[k] for k in joined))
-            left = [k for k in left if k not in joined]
-            group += joined
-        classes.append(sorted(group))
-    return classes
-
-
-def turned(state: State) -> State:
-    """Return the transposed problem."""
-    blocks = tuple(Block(block.cols, block.rows, block.origin) for block in state.blocks)
-    return State(state.n, state.m, frozenset((j, i) for i, j in state.obs), blocks)
-
-
-def cell_at(flip: bool, i: int, j: int) -> Cell:
-    """Return the name of a cell of a problem that may be transposed."""
-    return (j, i) if flip else (i, j)
-
-
-def comparable(blocks: Sequence[Block]) -> bool:
-    """Whether of any two blocks that share a cell one is taller and the other wider, 9.2."""
+def comparable(shared: Sequence[Block], blocks: Sequence[Block]) -> bool:
+    """Whether of two blocks, where the shared ones meet, one is taller and the other wider, 9.2."""
     return all(
-        not (a.rows & b.rows and a.cols & b.cols)
+        not (one.rows & other.rows and one.cols & other.cols)
         or (a.rows <= b.rows and b.cols <= a.cols)
         or (b.rows <= a.rows and a.cols <= b.cols)
-        for a, b in combinations(blocks, 2)
+        for (one, a), (other, b) in combinations(zip(shared, blocks, strict=True), 2)
     )
 
 
 def free_step(state: State, ks: Sequence[int], evidence: tuple[Any, ...], depth: int) -> State:
     """Check that some blocks are free, and return what they leave."""
     need(max(ks) < len(state.blocks), "6: free: no such block")
-    chosen = family(state, ks)
+    chosen, (name, *parts) = state.family(ks), evidence
     origins = sorted({block.origin for block in chosen.blocks})
-    name = evidence[0]
     say(depth, f"terms {origins} reach every matrix on their {len(chosen.obs)} cells ({name})")
-    side = turned(chosen) if name in ("rows", "determined_t", "staircase_t") else chosen
-    if name == "submersion":
-        submersion(chosen, *evidence[1:])
-    elif name in ("columns", "rows"):
-        solvable(side, evidence[1])
-    elif name in ("staircase", "staircase_t"):
-        staircase(side, *evidence[1:])
-    else:
-        determined(side, *evidence[1:])
-    rest = [block for k, block in enumerate(state.blocks) if k not in ks]
-    return normal_form(state.m, state.n, state.obs - chosen.obs, rest)
+    FAMILIES.apply[name](chosen.turned() if is_transposed(name) else chosen, *parts)
+    rest = tuple(block for k, block in enumerate(state.blocks) if k not in ks)
+    return normal_form(state._replace(obs=state.obs - chosen.obs, blocks=rest))
 
 
 def step(state: State, taken: tuple[Any, ...], depth: int) -> State:
     """Apply one step of a reduction."""
-    if taken[0] == "free":
-        return free_step(state, taken[1], taken[2], depth)
-    if taken[0] == "component":
-        classes = components(state)
-        need(taken[1] < len(classes), "6: no such component")
-        say(depth, f"look at component {taken[1]} of {len(classes)} that share no observed cell")
-        return family(state, classes[taken[1]])
-    rows, cols = taken[1:]
+    name, *parts = taken
+    if name == "free":
+        return free_step(state, parts[0], parts[1], depth)
+    if name == "component":
+        found, number = state.components(), int(parts[0])
+        need(number < len(found), "6: no such component")
+        say(depth, f"look at component {number} of {len(found)} that share no observed cell")
+        return found[number]
+    rows, cols = parts
     need(all(i < state.m for i in rows) and all(j < state.n for j in cols), "6: keep")
     say(depth, f"keep rows {list(rows)} and columns {list(cols)}")
     obs = frozenset((i, j) for i, j in state.obs if i in rows and j in cols)
-    return normal_form(state.m, state.n, obs, state.blocks)
+    return normal_form(state._replace(obs=obs))
+
+
+def nothing_left(state: State, steps: Iterable[Any]) -> None:
+    """Check that steps leave no block."""
+    for taken in steps:
+        state = step(state, taken, 2)
+    need(not state.blocks, "12: a block is left")
 
 
 # Section 7: evidence that a family is free
 
 
-EVIDENCE: dict[str, list[Form]] = {
-    "columns": [matchings],
-    "rows": [matchings],
-    "determined": [index, index, many(matchings)],
-    "determined_t": [index, index, many(matchings)],
-    "submersion": [small_entries, small_entries],
-    "staircase": [pairs_form, indices, many(pairs_form)],
-    "staircase_t": [pairs_form, indices, many(pairs_form)],
-}
-evidence_form = partial(node, EVIDENCE)
-STEPS: dict[str, list[Form]] = {
-    "free": [one_or_more, evidence_form],
-    "component": [index],
-    "keep": [indices, indices],
-}
+FAMILIES = Rules()
+small_entries = [(index, index, range(-1000, 1001))]
 
 
-def columns(state: State) -> dict[int, list[int]]:
-    """Return the rows of each column with an observed cell, ascending."""
-    found: dict[int, list[int]] = {}
-    for j, i in sorted((j, i) for i, j in state.obs):
-        found.setdefault(j, []).append(i)
-    return found
+def matching(state: State, pairs: Sequence[Cell]) -> None:
+    """Check distinct rows and distinct blocks that have them."""
+    fits = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
+    need(fits, "7: a block is matched to a row that it does not have")
+    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
+    need(distinct, "7: matched twice")
 
 
-def matched(state: State, c: int, rows: Sequence[int], blocks: Sequence[int]) -> None:
+def matched(state: State, c: int, rows: Sequence[int], ks: Sequence[int]) -> None:
     """Check a matching of a column."""
-    need(len(blocks) == len(rows), "7: one block per row of the column")
-    need(max(blocks) < len(state.blocks), "7: no such block")
-    at = [(state.blocks[k], i) for k, i in zip(blocks, rows, strict=True)]
-    fits = all(i in block.rows and c in block.cols for block, i in at)
-    need(fits, "7: a block is matched to a cell that it does not have")
+    need(len(ks) == len(rows), "7: one block per row of the column")
+    matching(state, list(zip(rows, ks, strict=True)))
+    need(all(c in state.blocks[k].cols for k in ks), "7: a block does not have the column")
 
 
+@FAMILIES.rule("columns rows", [indices])
 def solvable(state: State, given: Sequence[Sequence[int]]) -> None:
     """Check one matching per column: for generic X every column can be solved for."""
-    lines = columns(state)
+    lines = state.columns()
     need(len(given) == len(lines), "7: one matching per column")
-    for (c, rows), blocks in zip(lines.items(), given, strict=True):
-        matched(state, c, rows, blocks)
+    for (c, rows), ks in zip(lines.items(), given, strict=True):
+        matched(state, c, rows, ks)
 
 
+@FAMILIES.rule("determined determined_t", index, index, [[indices]])
 def determined(state: State, j: int, own: int, given: Sequence[Sequence[Sequence[int]]]) -> None:
     """Check that one block can take column j, and the others still solve the rest."""
-    need(j < state.n and own < len(state.blocks), "7: no such column or block")
-    lines, block = columns(state), state.blocks[own]
+    need(own < len(state.blocks), "7: no such block")
+    lines, block = state.columns(), state.blocks[own]
     hard = lines.pop(j, [])
     need(j in block.cols and set(hard) <= block.rows, "7: the block does not have the column")
     need(len(given) == len(lines), "7: one part per other column")
     for (c, rows), choices in zip(lines.items(), given, strict=True):
         need(len(choices) == len(hard), "7: one matching per row of the determined column")
-        for i, blocks in zip(hard, choices, strict=True):
-            matched(state, c, rows, blocks)
-            at = rows[blocks.index(own)] if own in blocks else i
+        for i, ks in zip(hard, choices, strict=True):
+            matched(state, c, rows, ks)
+            at = rows[ks.index(own)] if own in ks else i
             need(at == i or at not in hard, "7: the block that is fixed is matched elsewhere")
 
 
+@FAMILIES.rule("staircase staircase_t", [place], indices, [[place]])
 def staircase(
-    state: State,
-    full: Sequence[Cell],
-    order: Sequence[int],
-    helped: Sequence[Sequence[Cell]],
+    state: State, full: Sequence[Cell], order: Sequence[int], helped: Sequence[Sequence[Cell]]
 ) -> None:
     """Check that for rank t there is a block that lacks at most t - 1 rows and columns."""
-    blocks = state.blocks
-    rows = frozenset[int]().union(*(block.rows for block in blocks))
-    cols = frozenset[int]().union(*(block.cols for block in blocks))
+    blocks, (rows, cols) = state.blocks, lines_of(state.blocks)
     matching(state, [(i, k) for k, i in full])
     own = {k for k, _ in full}
     need(all(blocks[k].cols == cols for k in own), "7: a full block without a column")
@@ -992,62 +946,46 @@ def staircase(
         need(zeros <= t, "7: a block of a staircase lacks too much")
 
 
-def matching(state: State, pairs: Sequence[Cell]) -> None:
-    """Check distinct rows and distinct blocks that have them."""
-    inside = all(k < len(state.blocks) and i in state.blocks[k].rows for i, k in pairs)
-    need(inside, "7: a block is matched to a row that it does not have")
-    distinct = len({i for i, _ in pairs}) == len({k for _, k in pairs}) == len(pairs)
-    need(distinct, "7: matched twice")
-
-
+@FAMILIES.rule("submersion", small_entries, small_entries)
 def submersion(state: State, left: Sequence[Any], right: Sequence[Any]) -> None:
     """Check a point at which the product is 0 and its derivative is onto, modulo a prime."""
-    count = len(state.blocks)
-    xs, ys = ({(a, b): v for a, b, v in part} for part in (left, right))
-    need(len(xs) == len(left) and len(ys) == len(right), "7: an entry twice")
-    need(all(k < count and i in state.blocks[k].rows for i, k in xs), "7: X off the blocks")
-    need(all(k < count and j in state.blocks[k].cols for k, j in ys), "7: Y off the blocks")
+    every_x, every_y = entries_of(state.blocks)
+    xs, ys = table(left, every_x, "7"), table(right, every_y, "7")
     rows = []
     for i, j in state.obs:
-        at = [k for k, b in enumerate(state.blocks) if i in b.rows and j in b.cols]
-        total = sum(xs.get((i, k), 0) * ys.get((k, j), 0) for k in at)
+        on = [k for k in range(len(state.blocks)) if (i, k) in every_x and (k, j) in every_y]
+        total = sum(xs.get((i, k), 0) * ys.get((k, j), 0) for k in on)
         need(total == 0, "7: the product is not 0 on the cells")
-        row = {(0, i, k): ys.get((k, j), 0) for k in at}
-        rows.append(row | {(1, k, j): xs.get((i, k), 0) for k in at})
-    need(full_rank(rows, 2_147_483_629), "7: the derivative is not onto")
+        row = {(0, i, k): ys.get((k, j), 0) for k in on}
+        rows.append(row | {(1, k, j): xs.get((i, k), 0) for k in on})
+    need(modular_rank(rows) == len(rows), "7: the derivative is not onto")
 
 
-def full_rank(rows: Iterable[dict[tuple[int, int, int], int]], prime: int) -> bool:
-    """Whether sparse rows are independent modulo a prime."""
-    pivots: dict[tuple[int, int, int], dict[tuple[int, int, int], int]] = {}
-    for given in rows:
-        row = {c: v % prime for c, v in given.items() if v % prime}
-        while row and (lead := min(row)) in pivots:
-            factor = row[lead]
-            for c, v in pivots[lead].items():
-                row[c] = (row.get(c, 0) - factor * v) % prime
-                if not row[c]:
-                    del row[c]
-        if not row:
-            return False
-        inverse = pow(row[lead], -1, prime)
-        pivots[lead] = {c: v * inverse % prime for c, v in row.items()}
-    return True
+free_form = (some(indices), partial(node, FAMILIES))
+free_steps = [partial(node, {"free": free_form})]
+step_form = partial(node, {"free": free_form, "component": [index], "keep": [indices, indices]})
 
 
 # Section 10: exclusion trees
 
 
+Variable = tuple[str, int, int]
+
+
 class Window(NamedTuple):
-    """A window: its size, the entries of the factors, the observed cells and the limit."""
+    """A window, its limit, and what is known of the entries of factors on a branch."""
 
     h: int
     w: int
+    size: int
     xs: frozenset[Cell]
     ys: frozenset[Cell]
-    blocks: int
     obs: frozenset[Cell]
     limit: Sequence[Sequence[Fraction]]
+    zero: frozenset[Variable] = frozenset()
+    nonzero: frozenset[Variable] = frozenset()
+    values: Mapping[Variable, Fraction] = {}
+    scaled: frozenset[int] = frozenset()
 
     def has(self, v: Variable) -> bool:
         """Whether a variable exists."""
@@ -1055,39 +993,39 @@ class Window(NamedTuple):
 
     def terms(self, i: int, j: int) -> list[int]:
         """Return the blocks that have a cell."""
-        return [k for k in range(self.blocks) if (i, k) in self.xs and (k, j) in self.ys]
+        return [k for k in range(self.size) if (i, k) in self.xs and (k, j) in self.ys]
+
+    def live(self, i: int, j: int) -> list[int]:
+        """Return the blocks live at a cell, which has to be observed."""
+        need((i, j) in self.obs, "10: not an observed cell of the window")
+        return [k for k in self.terms(i, j) if not self.zero & {("x", i, k), ("y", k, j)}]
+
+    def knows(self, values: Mapping[Variable, Fraction]) -> Window:
+        """Return the window where these values are known too."""
+        return self._replace(
+            zero=self.zero | {v for v in values if not values[v]},
+            nonzero=self.nonzero | {v for v in values if values[v]},
+            values={**self.values, **values},
+        )
+
+    def turned(self) -> Window:
+        """Return the transposed window."""
+
+        def swap(v: Variable) -> Variable:
+            return ("y" if v[0] == "x" else "x", v[2], v[1])
+
+        xs, ys, obs = turn(self.ys), turn(self.xs), turn(self.obs)
+        zero, nonzero = (frozenset(map(swap, known)) for known in (self.zero, self.nonzero))
+        values = {swap(v): value for v, value in self.values.items()}
+        limit = list(zip(*self.limit, strict=True))
+        size = (self.w, self.h, self.size)
+        return Window(*size, xs, ys, obs, limit, zero, nonzero, values, self.scaled)
 
 
-class Known(NamedTuple):
-    """What is known on a branch."""
-
-    zero: frozenset[Variable] = frozenset()
-    nonzero: frozenset[Variable] = frozenset()
-    values: Mapping[Variable, Fraction] = {}
-    scaled: frozenset[int] = frozenset()
-
-
-EXCLUSION: dict[str, list[Form]] = {}
-exclusion_tree = partial(node, EXCLUSION)
+EXCLUSION = Rules()
+tree = partial(node, EXCLUSION)
 equation = partial(node, {"cell": [index, index], "value": [variable], "inverse": [variable]})
-identity_factor = summands(record(integer(0, 3), index, index))
-EXCLUSION |= {
-    "split": [variable, exclusion_tree, exclusion_tree],
-    "product": [index, index, exclusion_tree, exclusion_tree],
-    "cell": [index, index],
-    "minor": [indices, indices],
-    "free_minor": [indices, indices, indices],
-    "span": [indices, index, mapping(index, index)],
-    "span_t": [indices, index, mapping(index, index)],
-    "scale": [variable, exclusion_tree],
-    "line": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
-    "line_t": [index, indices, lambda tree: None if tree is None else exclusion_tree(tree)],
-    "identity": [many(record(equation, identity_factor))],
-    "trace": [one_or_more],
-    "equal_columns": [index, one_or_more],
-    "equal_rows": [index, one_or_more],
-    "equal_both": [index, one_or_more, index, one_or_more],
-}
+identity_factor = summands((range(4), index, index))
 TEXTS = {
     "split": "{0[0]}{0[1]},{0[2]} is zero or it is not",
     "product": "cell ({0}, {1}) is 0 and one term is left there: its x is zero or its y is",
@@ -1107,68 +1045,71 @@ TEXTS = {
 }
 
 
-def exclude(window: Window, tree: tuple[Any, ...], known: Known, depth: int) -> None:
+def exclude(window: Window, found: tuple[Any, ...], depth: int) -> None:
     """Check that there are no factors whose product is the limit on the observed cells."""
-    name, *parts = tree
+    name, *parts = found
     say(depth, TEXTS[name].format(*parts))
-    if name == "split":
-        v, zero, nonzero = parts
-        need(window.has(v), "10.1: no such variable")
-        exclude(window, zero, known._replace(zero=known.zero | {v}), depth + 1)
-        exclude(window, nonzero, known._replace(nonzero=known.nonzero | {v}), depth + 1)
-    elif name == "product":
-        i, j, *trees = parts
-        on = live(window, known, i, j)
-        need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
-        for v, rest in zip([("x", i, on[0]), ("y", on[0], j)], trees, strict=True):
-            exclude(window, rest, known._replace(zero=known.zero | {v}), depth + 1)
-    elif name == "scale":
-        v, rest = parts
-        block = v[2] if v[0] == "x" else v[1]
-        need(window.has(v) and v in known.nonzero, "10.8: not known to be nonzero")
-        need(block not in known.scaled, "10.8: scaled before")
-        values = {**known.values, v: Fraction(1)}
-        exclude(window, rest, known._replace(values=values, scaled=known.scaled | {block}), depth)
-    elif name in ("line", "line_t"):
-        linear(window, known, name == "line_t", depth, *parts)
-    elif name in ("span", "span_t"):
-        span(window, known, name == "span_t", *parts)
-    else:
-        LEAVES[name](window, known, *parts)
+    flip = is_transposed(name)
+    branches = EXCLUSION.apply[name](window.turned() if flip else window, *parts) or []
+    for branch, rest in branches:
+        exclude(branch.turned() if flip else branch, rest, depth + (len(branches) > 1))
 
 
-def live(window: Window, known: Known, i: int, j: int) -> list[int]:
-    """Return the blocks live at a cell, which has to be observed."""
-    need((i, j) in window.obs, "10: not an observed cell of the window")
-    zero = known.zero
-    on = window.terms(i, j)
-    return [k for k in on if ("x", i, k) not in zero and ("y", k, j) not in zero]
+Branches = list[tuple[Window, Any]]  # what is known on a branch, and how to go on there
 
 
-def leaf_cell(window: Window, known: Known, i: int, j: int) -> None:
+@EXCLUSION.rule("split", variable, tree, tree)
+def split(window: Window, v: Variable, zero: Any, nonzero: Any) -> Branches:
+    """Rule 1: a variable is 0 or not."""
+    need(window.has(v), "10.1: no such variable")
+    other = window._replace(nonzero=window.nonzero | {v})
+    return [(window._replace(zero=window.zero | {v}), zero), (other, nonzero)]
+
+
+@EXCLUSION.rule("product", index, index, tree, tree)
+def product(window: Window, i: int, j: int, *trees: Any) -> Branches:
+    """Rule 2: one factor of the only product that is left at a cell is 0."""
+    on = window.live(i, j)
+    need(window.limit[i][j] == 0 and len(on) == 1, "10.2: not 0, or not one live block")
+    zeros = [window.zero | {v} for v in (("x", i, on[0]), ("y", on[0], j))]
+    return [(window._replace(zero=zero), rest) for zero, rest in zip(zeros, trees, strict=True)]
+
+
+@EXCLUSION.rule("scale", variable, tree)
+def scale(window: Window, v: Variable, rest: Any) -> Branches:
+    """Rule 8: a variable that is not 0 is 1, once for each block."""
+    block = v[2] if v[0] == "x" else v[1]
+    need(window.has(v) and v in window.nonzero, "10.8: not known to be nonzero")
+    need(block not in window.scaled, "10.8: scaled before")
+    scaled = window._replace(scaled=window.scaled | {block})
+    return [(scaled.knows({v: Fraction(1)}), rest)]
+
+
+@EXCLUSION.rule("cell", index, index)
+def cell_leaf(window: Window, i: int, j: int) -> None:
     """Rule 3: the live blocks cannot add up to the value of a cell."""
-    on, value = live(window, known, i, j), window.limit[i][j]
-    both = len(on) == 1 and {("x", i, on[0]), ("y", on[0], j)} <= known.nonzero
+    on, value = window.live(i, j), window.limit[i][j]
+    both = len(on) == 1 and {("x", i, on[0]), ("y", on[0], j)} <= window.nonzero
     need((not on and value != 0) or (both and value == 0), "10.3: the cell can take its value")
 
 
-def leaf_minor(window: Window, known: Known, rows: Sequence[int], cols: Sequence[int]) -> None:
+@EXCLUSION.rule("minor", indices, indices)
+def minor_leaf(window: Window, rows: Sequence[int], cols: Sequence[int]) -> None:
     """Rule 4: more rank than live blocks."""
-    on = {k for i in rows for j in cols for k in live(window, known, i, j)}
+    on = union(window.live(i, j) for i in rows for j in cols)
     height = rank([[window.limit[i][j] for j in cols] for i in rows])
     need(height > len(on), "10.4: the rank is not too high")
 
 
-def leaf_free_minor(
-    window: Window, known: Known, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]
-) -> None:
+@EXCLUSION.rule("free_minor", indices, indices, indices)
+def free_minor(window: Window, rows: Sequence[int], cols: Sequence[int], ks: Sequence[int]) -> None:
     """Rule 5: more rank than blocks, whatever stands in the other cells."""
-    need(len(rows) == len(cols) <= 6 and len(ks) < len(rows), "10.5: sizes")
+    need(len(ks) < len(rows) == len(cols) <= 6, "10.5: sizes")
     inside = all(i < window.h for i in rows) and all(j < window.w for j in cols)
-    need(inside and all(k < window.blocks for k in ks), "10.5: outside the window")
+    need(inside and all(k < window.size for k in ks), "10.5: outside the window")
 
     def entry(i: int, j: int) -> Poly:
-        if (i, j) in window.obs and set(live(window, known, i, j)) <= set(ks):
+        if (i, j) in window.obs and set(window.live(i, j)) <= set(ks):
             return gather([(window.limit[i][j], [])])
         return {((i, j),): Fraction(1)}
 
@@ -1176,59 +1117,41 @@ def leaf_free_minor(
     need(set(minor) == {()}, "10.5: the determinant is not a nonzero number")
 
 
-def span(
-    window: Window, known: Known, flip: bool, rows: Sequence[int], j: int, fixing: dict[int, int]
-) -> None:
+@EXCLUSION.rule("span span_t", indices, index, {index: index})
+def span(window: Window, rows: Sequence[int], j: int, fixing: dict[int, int]) -> None:
     """Rules 6 and 7: a column outside the span of those that fix the directions of its blocks."""
-    at = partial(cell_at, flip)
-
-    def value(i: int, c: int) -> Fraction:
-        a, b = at(i, c)
-        return window.limit[a][b]
-
-    on = {k for i in rows for k in live(window, known, *at(i, j))}
-    need(on == set(fixing), "10.6: the map is not about the live blocks")
+    limit = window.limit
+    need(union(window.live(i, j) for i in rows) == set(fixing), "10.6: other blocks are live")
     for k, c in fixing.items():
-        alone = all(set(live(window, known, *at(i, c))) <= {k} for i in rows)
-        need(alone and any(value(i, c) for i in rows), "10.6: a line does not fix its block")
-    small = rank([[value(i, c) for c in fixing.values()] for i in rows])
-    large = rank([[value(i, c) for c in (*fixing.values(), j)] for i in rows])
-    need(large > small, "10.6: it is in the span")
+        alone = all(set(window.live(i, c)) <= {k} for i in rows)
+        need(alone and any(limit[i][c] for i in rows), "10.6: a line does not fix its block")
+    fixed_columns = [[limit[i][c] for c in fixing.values()] for i in rows]
+    larger = [[*row, limit[i][j]] for i, row in zip(rows, fixed_columns, strict=True)]
+    need(rank(larger) > rank(fixed_columns), "10.6: it is in the span")
 
 
-def linear(
-    window: Window, known: Known, flip: bool, depth: int, j: int, rows: Sequence[int], rest: Any
-) -> None:
+@EXCLUSION.rule("line line_t", index, indices, optional(tree))
+def linear(window: Window, j: int, rows: Sequence[int], rest: Any) -> Branches:
     """Rules 9 and 10: what the equations of a column say when its x are known."""
-    need(j < (window.h if flip else window.w), "10.9: no such line")
-    equations: list[tuple[dict[Variable, Fraction], Fraction]] = []
-    for a in rows:
-        i, c = cell_at(flip, a, j)
-        row: dict[Variable, Fraction] = {}
-        right = window.limit[i][c] if (i, c) in window.obs else Fraction(0)
-        for k in live(window, known, i, c):
-            pair: list[Variable] = [("x", i, k), ("y", k, c)]
-            given, sought = reversed(pair) if flip else pair
-            need(given in known.values, "10.9: a factor without a value")
-            if sought in known.values:
-                right -= known.values[given] * known.values[sought]
-            else:
-                row[sought] = known.values[given]
-        equations.append((row, right))
-    unknowns = sorted({v for row, _ in equations for v in row})
-    lines = [[*(row.get(v, Fraction(0)) for v in unknowns), right] for row, right in equations]
-    found = fixed(lines, unknowns)
-    if found is None or any(not found[v] and v in known.nonzero for v in found):
-        need(rest is None, "10.9: a conflict, but no leaf")
-        return
-    need(rest is not None, "10.9: no conflict")
-    zero = known.zero | {v for v in found if not found[v]}
-    nonzero = known.nonzero | {v for v in found if found[v]}
-    more = Known(zero, nonzero, {**known.values, **found}, known.scaled)
-    exclude(window, rest, more, depth)
+    need(j < window.w, "10.9: no such line")
+    equations, right = [], math.inf  # the column of the right-hand sides, behind the unknowns
+    for i in rows:
+        on, row = window.live(i, j), nonzero({right: window.limit[i][j]})
+        for k in on:
+            need(("x", i, k) in window.values, "10.9: a factor without a value")
+            value, known = window.values["x", i, k], window.values.get(("y", k, j))
+            row = add(row, {k: value} if known is None else {right: -value * known})
+        equations.append(row)
+    reduced = echelon(equations)
+    fixed = {k: row.get(right, Fraction(0)) for k, row in reduced.items() if set(row) <= {k, right}}
+    found: dict[Variable, Fraction] = {("y", k, j): value for k, value in fixed.items()}
+    conflict = right in reduced or any(v in window.nonzero and not found[v] for v in found)
+    need(conflict == (rest is None), "10.9: a conflict is a leaf, and nothing else is")
+    return [] if conflict else [(window.knows(found), rest)]
 
 
-def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
+@EXCLUSION.rule("identity", [(equation, identity_factor)])
+def identity(window: Window, parts: Sequence[Any]) -> None:
     """Rule 11: a combination of equations is 1."""
     left: Poly = {}
     for (name, *where), factor in parts:
@@ -1236,15 +1159,15 @@ def leaf_identity(window: Window, known: Known, parts: Sequence[Any]) -> None:
             need((a, b) in (window.ys if s % 2 else window.xs), "10.11: no such variable")
         if name == "cell":
             i, j = where
-            pairs = [[(0, i, k), (1, k, j)] for k in live(window, known, i, j)]
+            pairs = [[(0, i, k), (1, k, j)] for k in window.live(i, j)]
             constant = -window.limit[i][j]
         else:
             (v,) = where
+            known = window.values if name == "value" else window.nonzero
+            need(window.has(v) and v in known, "10.11: not known")
             s = int(v[0] == "y")
-            need(window.has(v), "10.11: no such variable")
-            need(v in (known.values if name == "value" else known.nonzero), "10.11: not known")
-            pairs = [[(s, *v[1:]), (s + 2, *v[1:])][: 1 if name == "value" else 2]]
-            constant = -known.values[v] if name == "value" else Fraction(-1)
+            pairs = [[(s, *v[1:])] if name == "value" else [(s, *v[1:]), (s + 2, *v[1:])]]
+            constant = -window.values[v] if name == "value" else Fraction(-1)
         summed = [*((Fraction(1), pair) for pair in pairs), (constant, [])]
         left = add(left, mul(gather(summed), gather(factor)))
     need(left == ONE, "10.11: the sum is not 1")
@@ -1254,7 +1177,7 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     """Return rows and columns of each block that has both; all cells must be observed."""
     need(len(window.obs) == window.h * window.w, "10.12: a cell that is not observed")
     found = {}
-    for k in range(window.blocks):
+    for k in range(window.size):
         rows = frozenset(i for i, block in window.xs if block == k)
         cols = frozenset(j for block, j in window.ys if block == k)
         if rows and cols:
@@ -1262,68 +1185,57 @@ def touching(window: Window) -> dict[int, tuple[frozenset[int], frozenset[int]]]
     return found
 
 
-def leaf_trace(window: Window, _: Known, ks: Sequence[int]) -> None:
+@EXCLUSION.rule("trace", some(indices))
+def trace(window: Window, ks: Sequence[int]) -> None:
     """Rule 12: blocks that miss the entries of a permuted diagonal."""
-    hot = [(i, j) for i in range(window.h) for j in range(window.w) if window.limit[i][j]]
+    hot, blocks = support_of(window.limit), touching(window)
     size = len(hot)
     permuted = size == window.h == window.w == len({i for i, _ in hot}) == len({j for _, j in hot})
     need(permuted, "10.12: not one entry in every row and every column")
-    blocks = touching(window)
     need(all(k in blocks for k in ks), "10.12: a block that does not touch the window")
     need(len(ks) > len(blocks) - size, "10.12: too few blocks")
-    for place, later in enumerate(ks):
-        for earlier in ks[: place + 1]:
-            rows, cols = blocks[later][0], blocks[earlier][1]
-            need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
+    for earlier, later in combinations_with_replacement(ks, 2):
+        rows, cols = blocks[later][0], blocks[earlier][1]
+        need(not any(i in rows and j in cols for i, j in hot), "10.12: an entry is met")
 
 
-def equal_lines(window: Window, flip: bool, i: int, places: Sequence[int]) -> list[frozenset[int]]:
+def equal_lines(window: Window, i: int, places: Sequence[int]) -> list[frozenset[int]]:
     """Check equal columns, not 0 in row i; return which of them each block with row i has."""
-    limit = list(zip(*window.limit, strict=True)) if flip else window.limit
-    h, w = (window.w, window.h) if flip else (window.h, window.w)
-    need(i < h and max(places) < w, "10.13: outside the window")
-    need(all(len({row[a] for a in places}) == 1 for row in limit), "10.13: not equal")
-    need(limit[i][places[0]], "10.13: zero")
-    pairs = [pair[::-1] if flip else pair for pair in touching(window).values()]
-    return [cols & set(places) for rows, cols in pairs if i in rows]
+    need(i < window.h and max(places) < window.w, "10.13: outside the window")
+    need(all(len({row[a] for a in places}) == 1 for row in window.limit), "10.13: not equal")
+    need(window.limit[i][places[0]], "10.13: zero")
+    return [cols & set(places) for rows, cols in touching(window).values() if i in rows]
 
 
-def leaf_equal(window: Window, _: Known, i: int, places: Sequence[int], flip: bool = False) -> None:
+@EXCLUSION.rule("equal_columns equal_rows", index, some(indices))
+def equal(window: Window, i: int, places: Sequence[int]) -> None:
     """Rules 13 and 14: equal columns that no e + 1 blocks of a row have together."""
-    sets = equal_lines(window, flip, i, places)
+    sets = equal_lines(window, i, places)
     spare = len(touching(window)) - rank(window.limit)
     size = min(max(spare, 0) + 1, len(sets))
     need(math.comb(len(sets), size) <= 100_000, "10.13: too many sets")
     for chosen in combinations(sets, size):
-        need(frozenset().union(*chosen) != set(places), "10.13: blocks that have them all")
+        need(union(chosen) != set(places), "10.13: blocks that have them all")
 
 
-def leaf_both(
-    window: Window, _: Known, i: int, cols: Sequence[int], j: int, rows: Sequence[int]
-) -> None:
+@EXCLUSION.rule("equal_both", index, some(indices), index, some(indices))
+def both(window: Window, i: int, cols: Sequence[int], j: int, rows: Sequence[int]) -> None:
     """Rule 15: equal columns and equal rows, with one block to spare."""
     need(len(touching(window)) <= rank(window.limit) + 1, "10.15: too many blocks")
-    need(set(cols) not in equal_lines(window, False, i, cols), "10.15: a block has the columns")
-    need(set(rows) not in equal_lines(window, True, j, rows), "10.15: a block has the rows")
-
-
-LEAVES: dict[str, Callable[..., None]] = {
-    "trace": leaf_trace,
-    "equal_columns": leaf_equal,
-    "equal_rows": partial(leaf_equal, flip=True),
-    "equal_both": leaf_both,
-    "cell": leaf_cell,
-    "minor": leaf_minor,
-    "free_minor": leaf_free_minor,
-    "identity": leaf_identity,
-}
+    need(set(cols) not in equal_lines(window, i, cols), "10.15: a block has the columns")
+    need(set(rows) not in equal_lines(window.turned(), j, rows), "10.15: a block has the rows")
 
 
 # Section 11: trees of cases
 
 
 Branch = tuple[dict[Cell, tuple[Poly, Poly]], tuple[Poly, ...]]
-Rule = Callable[[Any, Branch, int], None]
+Branched = list[tuple[Branch, Any]]  # branches, and how to go on there
+Place = Callable[[int, int], Cell]  # the name of a cell of a problem that may be transposed
+CASES = Rules()
+case_tree = partial(node, CASES)
+CASES |= {"split": [polynomial, place, case_tree, case_tree], "empty": []}
+matrix_form = [(index, index, polynomial)]
 
 
 def root(obs: Iterable[Cell]) -> Branch:
@@ -1331,7 +1243,7 @@ def root(obs: Iterable[Cell]) -> Branch:
     return {cell: ({(cell,): Fraction(1)}, ONE) for cell in obs}, ()
 
 
-def free(branch: Branch) -> set[Cell]:
+def free(branch: Branch) -> set[Any]:
     """Return the free cells."""
     return {v for v, (top, _) in branch[0].items() if top == {(v,): 1}}
 
@@ -1345,79 +1257,69 @@ def solved(branch: Branch, p: Poly, v: Cell) -> Branch:
     need(is_product(lead, nonzero), "11: the coefficient may be 0")
     over, found = {a: -c for a, c in rest.items()}, {}
     for cell, (top, bottom) in entries.items():
-        up, down = degree(top, v), degree(bottom, v)
-        found[cell] = (
-            mul(put(top, v, over, lead), power(lead, down - up)),
-            mul(put(bottom, v, over, lead), power(lead, up - down)),
-        )
+        more = degree(bottom, v) - degree(top, v)
+        above = mul(put(top, v, over, lead), power(lead, more))
+        found[cell] = above, mul(put(bottom, v, over, lead), power(lead, -more))
     return found, tuple(put(q, v, over, lead) for q in nonzero)
 
 
-def is_generic(p: Poly, nonzero: Sequence[Poly]) -> bool:
-    """Whether p is not 0 on the branch for almost all parameters."""
-    parameters = {v for v in variables(p) if len(v) == 1}
-    return any(is_product(q, nonzero) for q in coefficients(p, parameters).values())
+def allowed(branch: Branch, *polys: Poly) -> None:
+    """Check that polynomials are about free cells and parameters."""
+    names = {v for v in variables(*polys) if len(v) == 2}
+    need(names <= free(branch), "11: a variable that is neither a free cell nor a parameter")
 
 
-CASES: dict[str, list[Form]] = {}
-case_tree = partial(node, CASES)
-solve_entries = many(record(index, index, polynomial))
-choices_form = many(record(indices, indices))
-CASES |= {
-    "split": [polynomial, place, case_tree, case_tree],
-    "empty": [],
-    "minor": [indices, indices, place, case_tree],
-    "conflict": [indices, indices],
-    "clear": [index, index, index, case_tree],
-    "clear_t": [index, index, index, case_tree],
-    "pivot": [index, indices, case_tree, case_tree],
-    "pivot_t": [index, indices, case_tree, case_tree],
-    "solve": [solve_entries, choices_form],
-    "solve_t": [solve_entries, choices_form],
-}
-
-
-def follow(tree: Any, branch: Branch, rule: Rule, depth: int) -> None:
+def follow(tree: Any, branch: Branch, rule: Callable[..., Branched], depth: int) -> None:
     """Follow a tree of cases; rules other than split and empty are given."""
-    if tree[0] == "split":
-        p, v, zero, other = tree[1:]
+    name, *parts = tree
+    branches: Branched = []
+    if name == "split":
+        p, v, zero, other = parts
         say(depth, f"a polynomial is 0, so entry {v} is given by the others; or it is not 0")
         need(variables(p) <= free(branch), "11.1: a variable that is not a free cell")
-        follow(zero, solved(branch, p, v), rule, depth + 1)
-        follow(other, (branch[0], (*branch[1], p)), rule, depth + 1)
-    elif tree[0] == "empty":
+        branches = [(solved(branch, p, v), zero), ((branch[0], (*branch[1], p)), other)]
+    elif name == "empty":
         say(depth, "a polynomial that is not 0 has become 0: nothing is left here")
         need({} in branch[1], "11.2: no polynomial has become 0")
     else:
-        rule(tree, branch, depth)
+        branches = rule(tree, branch, depth)
+    for after, rest in branches:
+        follow(rest, after, rule, depth + (len(branches) > 1))
 
 
-def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> None:
+CASE_TEXTS = {
+    "minor": "the minor of rows {0} and columns {1} vanishes: solve for entry {2}",
+    "conflict": "the minor of rows {0} and columns {1} is 0 and not 0",
+    "clear": "{name}: by entry {0} of line {1}, make that of line {2} zero",
+    "pivot": "{name}: line {0} is zero across {1}, or mixing leaves one entry there",
+    "solve": "factors are given",
+    "solve_t": "factors are given, the second one first",
+}
+
+
+def case_rule(state: State, tree: Any, branch: Branch, depth: int) -> Branched:
     """Apply the rules 3 to 10."""
     name, *parts = tree
-    flip = name.endswith("_t")
-    side = turned(state) if flip else state
-    rule = partial(case_rule, state)
-    if name == "minor":
-        rows, cols, v, rest = parts
-        say(depth, f"the minor of rows {rows} and columns {cols} vanishes: solve for entry {v}")
-        follow(rest, solved(branch, minor(state, branch, rows, cols), v), rule, depth)
-    elif name == "conflict":
-        say(depth, f"the minor of rows {parts[0]} and columns {parts[1]} is 0 and not 0")
-        need(is_product(minor(state, branch, *parts), branch[1]), "11.4: the minor may be 0")
-    elif name in ("clear", "clear_t"):
-        i, j, other, rest = parts
-        say(depth, f"{name}: by entry {i} of line {j}, make that of line {other} zero")
-        follow(rest, cleared(side, branch, flip, i, j, other), rule, depth)
-    elif name in ("pivot", "pivot_t"):
-        i, lines, zero, rest = parts
-        say(depth, f"{name}: line {i} is zero across {lines}, or mixing leaves one entry there")
-        none, one = pivoted(side, branch, flip, i, lines)
-        follow(zero, none, rule, depth + 1)
-        follow(rest, one, rule, depth + 1)
-    else:
-        say(depth, "factors are given" + (", the second one first" if flip else ""))
-        solve(side, branch, flip, *parts)
+    words = CASE_TEXTS.get(name) or CASE_TEXTS[name.removesuffix("_t")]
+    say(depth, words.format(*parts, name=name))
+    side, at = state, lambda i, j: (i, j)
+    if is_transposed(name):
+        side, at = state.turned(), lambda i, j: (j, i)
+    return CASES.apply[name](side, branch, at, *parts) or []
+
+
+@CASES.rule("minor", indices, indices, place, case_tree)
+def vanishing(
+    state: State, branch: Branch, _: Place, rows: Any, cols: Any, v: Cell, rest: Any
+) -> Branched:
+    """Rule 3: a conditional minor vanishes."""
+    return [(solved(branch, minor(state, branch, rows, cols), v), rest)]
+
+
+@CASES.rule("conflict", indices, indices)
+def conflict(state: State, branch: Branch, _: Place, rows: Any, cols: Any) -> None:
+    """Rule 4: a conditional minor vanishes and does not."""
+    need(is_product(minor(state, branch, rows, cols), branch[1]), "11.4: the minor may be 0")
 
 
 def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]) -> Poly:
@@ -1426,281 +1328,260 @@ def minor(state: State, branch: Branch, rows: Sequence[int], cols: Sequence[int]
     need({(i, j) for i in rows for j in cols} <= state.obs, "11.3: not observed")
     meet = [k for k in state.blocks if k.rows & set(rows) and k.cols & set(cols)]
     need(len(meet) < len(rows), "11.3: the minor is not conditional")
-    block = []
-    for i in rows:
-        line = []
-        for j in cols:
-            value = branch[0][i, j][0]
-            for other in cols:
-                if other != j:
-                    value = mul(value, branch[0][i, other][1])
-            line.append(value)
-        block.append(line)
-    return determinant(block)
+
+    def entry(i: int, j: int) -> Poly:
+        bottoms = [branch[0][i, other][1] for other in cols if other != j]
+        return reduce(mul, bottoms, branch[0][i, j][0])
+
+    return determinant([[entry(i, j) for j in cols] for i in rows])
 
 
 def fresh(branch: Branch, chosen: set[Cell]) -> tuple[Poly, ...]:
     """Check that nothing else speaks of some free cells; return the nonzero polynomials left."""
     need(chosen <= free(branch), "11: a cell that is not free would change")
-    others = [pair for cell, pair in branch[0].items() if cell not in chosen]
-    need(not any(variables(p) & chosen for pair in others for p in pair), "11: spoken of elsewhere")
+    others = [p for cell, pair in branch[0].items() if cell not in chosen for p in pair]
+    need(not variables(*others) & chosen, "11: spoken of elsewhere")
     return tuple(q for q in branch[1] if not variables(q) & chosen)
 
 
-def cleared(state: State, branch: Branch, flip: bool, i: int, j: int, other: int) -> Branch:
+@CASES.rule("clear clear_t", index, index, index, case_tree)
+def clear(
+    state: State, branch: Branch, at: Place, i: int, j: int, other: int, rest: Any
+) -> Branched:
     """Rules 5 and 6: subtract a multiple of column j, so that (i, other) becomes 0."""
-    at = partial(cell_at, flip)
-    need(i < state.m and max(j, other) < state.n and j != other, "11.5: no such lines")
-    covered = all(other in block.cols for block in state.blocks if j in block.cols)
-    seen, seen_too = ({a for a, b in state.obs if b == c} for c in (other, j))
-    need(covered and seen <= seen_too, "11.5: the line is not covered or observed like that")
+    lines = state.columns()
+    seen, covered = lines.get(other, []), all(other in b.cols for b in state.blocks if j in b.cols)
+    need(covered and set(seen) <= set(lines.get(j, [])), "11.5: not covered or observed like that")
     changed = {at(a, other) for a in seen if branch[0][at(a, j)][0]}
-    need(at(i, other) in changed, "11.5: the entry is not among those that change")
+    need(j != other and at(i, other) in changed, "11.5: not among the entries that change")
     need(is_product(branch[0][at(i, j)][0], branch[1]), "11.5: the pivot may be 0")
     nonzero = fresh(branch, changed)
-    return {**branch[0], at(i, other): ({}, ONE)}, nonzero
+    return [(({**branch[0], at(i, other): ({}, ONE)}, nonzero), rest)]
 
 
-def pivoted(
-    state: State, branch: Branch, flip: bool, i: int, cols: Sequence[int]
-) -> tuple[Branch, Branch]:
+@CASES.rule("pivot pivot_t", index, some(indices), case_tree, case_tree)
+def pivot(
+    state: State, branch: Branch, at: Place, i: int, cols: Sequence[int], zero: Any, rest: Any
+) -> Branched:
     """Rules 7 and 8: row i is 0 in some columns, or only in the first of them not, if mixed."""
-    at = partial(cell_at, flip)
-    need(i < state.m and cols, "11.7: no such lines")
-    blocks = {frozenset(k for k, b in enumerate(state.blocks) if c in b.cols) for c in cols}
-    seen = {frozenset(a for a, b in state.obs if b == c) for c in cols}
-    need(len(blocks) == len(seen) == 1, "11.7: the lines differ in blocks or observed cells")
-    rows = next(iter(seen))
+    lines, first = state.columns(), cols[0]
+    rows = lines.get(first, [])
     need(i in rows, "11.7: not observed")
+    for c in cols:
+        alike = all((c in block.cols) == (first in block.cols) for block in state.blocks)
+        need(alike and lines.get(c) == rows, "11.7: lines differ in blocks or observed cells")
     none = branch
     for c in cols:
         none = solved(none, {(at(i, c),): Fraction(1)}, at(i, c))
     hot = [a for a in rows if any(branch[0][at(a, c)][0] for c in cols)]
     nonzero = fresh(branch, {at(a, c) for a in hot for c in cols})
     entries = branch[0] | {at(i, c): ({}, ONE) for c in cols[1:]}
-    return none, (entries, (*nonzero, {(at(i, cols[0]),): Fraction(1)}))
+    one: Branch = (entries, (*nonzero, {(at(i, first),): Fraction(1)}))
+    return [(none, zero), (one, rest)]
 
 
-def allowed(branch: Branch, *polys: Poly) -> None:
-    """Check that polynomials are about free cells and parameters."""
-    names = {v for p in polys for v in variables(p) if len(v) == 2}
-    need(names <= free(branch), "11: a variable that is neither a free cell nor a parameter")
-
-
-def solve(state: State, branch: Branch, flip: bool, given: Any, choices: Any) -> None:
+@CASES.rule("solve solve_t", matrix_form, [(indices, indices)])
+def solve(state: State, branch: Branch, at: Place, given: Any, choices: Any) -> None:
     """Rules 9 and 10: with X as given, every column of the target can be solved for."""
-    xs = {(i, k): p for i, k, p in given}
-    need(len(xs) == len(given), "11.9: an entry twice")
-    count = len(state.blocks)
-    need(all(k < count and i in state.blocks[k].rows for i, k in xs), "11.9: off the blocks")
+    every_x, every_y = entries_of(state.blocks)
+    xs, lines = table(given, every_x, "11.9"), state.columns()
     allowed(branch, *xs.values())
-    lines = columns(state)
     need(len(choices) == len(lines), "11.9: one choice per line")
     for (j, rows), (used, ks) in zip(lines.items(), choices, strict=True):
         need(set(used) <= set(rows) and len(used) == len(ks), "11.9: rows of a choice")
-        fits = all(k < count and j in state.blocks[k].cols for k in ks)
-        need(fits, "11.9: blocks of a choice")
+        need(all((k, j) in every_y for k in ks), "11.9: blocks of a choice")
         block = [[xs.get((a, k), {}) for k in ks] for a in used]
         need(is_generic(determinant(block), branch[1]), "11.9: the minor may be 0")
-        for i in (i for i in rows if i not in used):
+        for i in set(rows) - set(used):
             lined = []
             for a in (*used, i):
-                top, bottom = branch[0][cell_at(flip, a, j)]
+                top, bottom = branch[0][at(a, j)]
                 lined.append([*(mul(xs.get((a, k), {}), bottom) for k in ks), top])
             need(not determinant(lined), "11.9: a row is not a combination of the chosen ones")
 
 
-# Section 9: certificates of closedness
+# Section 9: certificates of closedness; each rule returns the fields that the answer has to have
 
 
-Verdict = tuple[str, str]
-part_rules: dict[str, list[Form]] = {}
-part_form = partial(node, part_rules)
-PROOF: dict[str, list[Form]] = {"components": [many(part_form)]}
-part_rules |= {
-    "free": [one_or_more, evidence_form, partial(node, PROOF)],
-    "comparable": [],
-    "rank": [],
-    "cases": [case_tree],
-}
-PROOF |= part_rules
+Answer = tuple[Any, ...]
+Chain = Sequence[Matrix]
+PROOF: dict[str, Sequence[Form]] = {}
+proof_form = partial(node, PROOF)
+part_form = checked(proof_form, lambda part: part[0] != "components", "9.4: components of one")
+PROOF |= {"free": [*free_form, proof_form], "components": [[part_form]]}
+PROOF |= {"comparable": [], "rank": [], "cases": [case_tree]}
+LIMIT = {"rows": indices, "columns": indices, "limit": [[rational]]}
+CURVE = {**LIMIT, "left": curve, "right": curve, "reductions": [step_form]}
+SPAN = {"rows": some(indices), "columns": some(indices)}
+KEPT = ["SingleFactorCertificate", "ComparableCertificate", "ReducedClosedCertificate"]
+KEPT += ["NotClosedCertificate"]
+size = range(1, 2**62 + 1)
 
 
-def two(chain: tuple[Matrix, ...]) -> tuple[Matrix, Matrix]:
-    """Return the supports if they are two."""
+def two(problem: Typed) -> Chain:
+    """Return the supports, if they are two."""
+    chain: Chain = problem["supports"]
     need(len(chain) == 2, "9: two supports are wanted")
-    return chain[0], chain[1]
+    return chain
 
 
-def single(certificate: Typed) -> Verdict:
+@certificate("SingleFactorCertificate")
+def single(problem: Typed) -> Answer:
     """9.1: one factor."""
-    need(len(certificate["problem"]["supports"]) == 1, "9.1: more than one support")
+    need(len(problem["supports"]) == 1, "9.1: more than one support")
     return "closed", "one factor: a coordinate subspace"
 
 
-def comparable_rectangles(certificate: Typed) -> Verdict:
+@certificate("ComparableCertificate")
+def comparable_rectangles(problem: Typed) -> Answer:
     """9.2: orthogonal terms."""
-    blocks = terms(*two(certificate["problem"]["supports"]))
-    need(comparable(blocks), "9.2: two rectangles cross")
+    blocks = terms(*two(problem))
+    need(comparable(blocks, blocks), "9.2: two rectangles cross")
     say(1, f"any two of {len(blocks)} rectangles are disjoint or comparable")
     return "closed", "any two rectangles are disjoint or comparable"
 
 
-def kronecker(certificate: Typed) -> Verdict:
+@certificate("KroneckerChainCertificate", patterns=[(size, size, size, size)])
+def kronecker(problem: Typed, patterns: Any) -> Answer:
     """9.3: a chain of Kronecker-sparse factors."""
-    size = integer(1, 2**62)
-    patterns = many(record(size, size, size, size))(certificate["patterns"])
-    chain = certificate["problem"]["supports"]
-    need(len(patterns) == len(chain), "9.3: as many patterns as supports")
-    for (a, b, c, d), support in zip(patterns, chain, strict=True):
+    need(len(patterns) == len(problem["supports"]), "9.3: as many patterns as supports")
+    for (a, b, c, d), support in zip(patterns, problem["supports"], strict=True):
         say(1, f"a factor of pattern {(a, b, c, d)}")
         need(a * b * d == len(support) and a * c * d == len(support[0]), "9.3: size")
         for x, row in enumerate(support):
             i, h = x // (b * d), x % d
-            ones = {i * c * d + k * d + h for k in range(c)}
-            need({y for y, one in enumerate(row) if one} == ones, "9.3: not the pattern")
+            need(ones(row) == {i * c * d + k * d + h for k in range(c)}, "9.3: not the pattern")
     for (a, _, c, d), (a2, _, _, d2) in pairwise(patterns):
         chainable = a2 % a == 0 and d % d2 == 0 and (a * c) % a2 == 0
         need(chainable, "9.3: two neighbours are not chainable")
     return "closed", "a chainable chain of Kronecker-sparse factors"
 
 
-def reduced(certificate: Typed) -> Verdict:
+PART_TEXTS = {
+    "cases": "where factors were found in all cases",
+    "comparable": "of comparable rectangles",
+    "free": "with further free families",
+    "rank": "of all matrices up to a rank",
+}
+
+
+@certificate("ReducedClosedCertificate", proof=proof_form)
+def reduced(problem: Typed, proof: Any) -> Answer:
     """9.4: free families, components, comparable rectangles, bounded ranks and cases."""
-    factors = two(certificate["problem"]["supports"])
-    proof = node(PROOF, certificate["proof"])
-    holds(start(*factors), proof, 1)
+    holds(start(*two(problem)), proof, 1)
     count = 0
     while proof[0] == "free":
         count, proof = count + len(proof[1]), proof[3]
     names = [part[0] for part in (proof[1] if proof[0] == "components" else [proof])]
     if not names:
         return "closed", f"a coordinate subspace: {count} blocks in free families"
-    texts = {
-        "cases": "where factors were found in all cases",
-        "comparable": "of comparable rectangles",
-        "free": "with further free families",
-        "rank": "of all matrices up to a rank",
-    }
-    found = [f"{names.count(name)} {text}" for name, text in texts.items() if name in names]
+    found = [f"{names.count(name)} {words}" for name, words in PART_TEXTS.items() if name in names]
     first = f"{count} blocks in free families, then " if count else ""
     return "closed", f"{first}parts: {', '.join(found)}"
 
 
 def holds(state: State, proof: Any, depth: int) -> None:
     """Check a proof that an observed set is closed."""
+    blocks, (rows, cols) = state.blocks, lines_of(state.blocks)
     if proof[0] == "free":
         holds(free_step(state, proof[1], proof[2], depth), proof[3], depth)
     elif proof[0] == "components":
-        classes = components(state)
-        say(depth, f"{len(classes)} components are left")
-        need(len(proof[1]) == len(classes), "9.4: one part per component")
-        for ks, part in zip(classes, proof[1], strict=True):
-            holds(family(state, ks), part, depth + 1)
+        found = state.components()
+        say(depth, f"{len(found)} components are left")
+        need(len(proof[1]) == len(found), "9.4: one part per component")
+        for component, part in zip(found, proof[1], strict=True):
+            holds(component, part, depth + 1)
     elif proof[0] == "comparable":
-        say(depth, f"{len(state.blocks)} blocks are comparable rectangles")
-        whole = all((i, j) in state.obs for b in state.blocks for i in b.rows for j in b.cols)
+        say(depth, f"{len(blocks)} blocks are comparable rectangles")
+        whole = all(len(state.cells(b)) == len(b.rows) * len(b.cols) for b in blocks)
         need(whole, "9.4: a cell of a block is not observed")
-        need(comparable(state.blocks), "9.4: two blocks cross")
+        need(comparable(blocks, blocks), "9.4: two blocks cross")
     elif proof[0] == "rank":
-        rows = frozenset[int]().union(*(b.rows for b in state.blocks))
-        cols = frozenset[int]().union(*(b.cols for b in state.blocks))
-        say(depth, f"rank at most {len(state.blocks)} on {len(rows)} x {len(cols)} cells")
-        whole = all((i, j) in state.obs for i in rows for j in cols)
-        need(whole, "9.4: a cell is not observed")
-        lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in state.blocks)
+        say(depth, f"rank at most {len(blocks)} on {len(rows)} x {len(cols)} cells")
+        need(state.obs >= set(all_pairs(rows, cols)), "9.4: a cell is not observed")
+        lacks = sorted(len(rows - b.rows) + len(cols - b.cols) for b in blocks)
         need(all(z <= t for t, z in enumerate(lacks)), "9.4: a block lacks too much")
     else:
         say(depth, "cases of the target:")
         follow(proof[1], root(state.obs), partial(case_rule, state), depth + 1)
 
 
-curve_form = many(record(index, index, mapping(integer(-1000, 1000), rational)))
+def converges(window: Window, found: Mapping[Cell, Series], label: str) -> None:
+    """Check that a curve has no pole on the observed cells and tends to the limit."""
+    for i, j in all_pairs(range(window.h), range(window.w)):
+        if (i, j) in window.obs:
+            tends(found.get((i, j), {}), window.limit[i][j], label)
+        else:
+            need(window.limit[i][j] == 0, f"{label}: a limit where nothing is observed")
 
 
-def window_of(certificate: Typed) -> tuple[Window, list[Any]]:
-    """Return the window of 9.5 with its limit, and the two curves, after checking 1 to 7."""
-    first, second = two(certificate["problem"]["supports"])
-    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
-    left, right = (curve_form(certificate[name]) for name in ("left", "right"))
-    limit = many(many(rational))(certificate["limit"])
-    steps = many(partial(node, STEPS))(certificate["reductions"])
-    m, n = len(first), len(second[0])
-    every = frozenset((i, j) for i in range(m) for j in range(n))
-    state = start(first, second) if steps else State(m, n, every, terms(first, second))
-    for taken in steps:
-        state = step(state, taken, 1)
-    need(all(i < m for i in rows) and all(j < n for j in cols), "9.5.4: no such row or column")
-    h, w, blocks = len(rows), len(cols), list(enumerate(state.blocks))
-    xs = frozenset((a, k) for a, i in enumerate(rows) for k, b in blocks if i in b.rows)
-    ys = frozenset((k, c) for c, j in enumerate(cols) for k, b in blocks if j in b.cols)
-    obs = frozenset((a, c) for a in range(h) for c in range(w) if (rows[a], cols[c]) in state.obs)
-    window = Window(h, w, xs, ys, len(blocks), obs, limit)
-    say(1, f"on rows {rows} and columns {cols}, X(t) Y(t) converges as t goes to 0")
-    for entries, where in ((left, xs), (right, ys)):
-        places = [(a, b) for a, b, _ in entries]
-        need(len(set(places)) == len(places), "9.5.5: an entry twice")
-        need(set(places) <= where, "9.5.5: an entry outside the support")
+def tends(series: Series, limit: Fraction | int, label: str) -> None:
+    """Check that a Laurent polynomial tends to its limit."""
+    need(all(e >= 0 for e in series), f"{label}: a pole")
+    need(series.get(0, 0) == limit, f"{label}: not the limit")
+
+
+def window_of(state: State, rows: Sequence[int], cols: Sequence[int], limit: Any) -> Window:
+    """Return the window of a state with the limit of a curve, 9.5.4 and 9.5.6."""
+    inside = all(i < state.m for i in rows) and all(j < state.n for j in cols)
+    need(inside, "9.5.4: no such row or column")
+    h, w, every = len(rows), len(cols), list(enumerate(state.blocks))
     need(len(limit) == h and all(len(row) == w for row in limit), "9.5.6: size of the limit")
-    converges(window, left, right)
-    return window, [left, right]
+    xs = frozenset((a, k) for a, i in enumerate(rows) for k, block in every if i in block.rows)
+    ys = frozenset((k, b) for b, j in enumerate(cols) for k, block in every if j in block.cols)
+    obs = frozenset((a, b) for a in range(h) for b in range(w) if (rows[a], cols[b]) in state.obs)
+    return Window(h, w, len(every), xs, ys, obs, limit)
 
 
-def converges(window: Window, left: Any, right: Any) -> None:
-    """Check that the curve has no pole on the observed cells and tends to the limit, 9.5.7."""
-    xs, ys = ({(a, b): p for a, b, p in part} for part in (left, right))
-    for i in range(window.h):
-        for j in range(window.w):
-            if (i, j) not in window.obs:
-                need(window.limit[i][j] == 0, "9.5.7: a limit where nothing is observed")
-                continue
-            total: dict[int, Fraction] = {}
-            for k in window.terms(i, j):
-                for e, u in xs.get((i, k), {}).items():
-                    for f, v in ys.get((k, j), {}).items():
-                        total[e + f] = total.get(e + f, Fraction(0)) + u * v
-            need(not any(v for e, v in total.items() if e < 0), "9.5.7: a pole")
-            need(total.get(0, 0) == window.limit[i][j], "9.5.7: not the limit")
+def curve_in(problem: Typed, rows: Any, columns: Any, limit: Any, **more: Any) -> Window:
+    """Return the window of 9.5 with its limit, after checking 1 to 7."""
+    first, second = two(problem)
+    state = start(first, second) if more["reductions"] else two_factors(first, second)
+    for taken in more["reductions"]:
+        state = step(state, taken, 1)
+    window = window_of(state, rows, columns, limit)
+    say(1, f"on rows {rows} and columns {columns}, X(t) Y(t) converges as t goes to 0")
+    xs, ys = table(more["left"], window.xs, "9.5.5"), table(more["right"], window.ys, "9.5.5")
+    converges(window, matrix_product(xs, ys, series_mul), "9.5.7")
+    return window
 
 
-def order(curves: list[Any]) -> int:
+def order(*curves: Any) -> int:
     """Return the largest exponent without its sign."""
-    powers = [abs(e) for side in curves for *_, p in side for e, v in p.items() if v]
-    return max(powers, default=0)
+    return max((abs(e) for entries in curves for *_, p in entries for e in p), default=0)
 
 
-def not_closed(certificate: Typed) -> Verdict:
+@certificate("NotClosedCertificate", **CURVE, exclusion=tree)
+def not_closed(problem: Typed, exclusion: Any, **given: Any) -> Answer:
     """9.5: a curve whose limit is not a product."""
-    tree = exclusion_tree(certificate["exclusion"])
-    window, curves = window_of(certificate)
-    say(1, "to a matrix that is not a product:")
-    exclude(window, tree, Known(), 2)
+    window, left, right = curve_in(problem, **given), given["left"], given["right"]
     h, w = window.h, window.w
-    if (h, w) == (2, 2) and tree == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
-        if items(certificate["reductions"]):
-            return "not_closed", "LU window on 2 rows and 2 columns"
-        first, second = (window.terms(i, i) for i in (0, 1))
-        used = {k for _, k, _ in curves[0]} | {k for k, _, _ in curves[1]}
-        a, b = first[0], min((used & set(second)) - set(first))
-        rows, cols = (tuple(certificate[name]) for name in ("rows", "columns"))
-        where = f"at rows {rows} and columns {cols}, terms {a} and {b}"
-        return "not_closed", f"LU window {where}"
-    begins = {(2, 3): "span", (3, 2): "span_t"}.get((h, w))
-    if tree[:3] == (begins, (0, 1), 1):
-        return "not_closed", f"merge window on {h} rows and {w} columns"
-    return "not_closed", f"curve of order {order(curves)} on {h} rows and {w} columns"
+    say(1, "to a matrix that is not a product:")
+    exclude(window, exclusion, 2)
+    reason = f"curve of order {order(left, right)} on {h} rows and {w} columns"
+    if (h, w) == (2, 2) and exclusion == ("product", 0, 0, ("cell", 0, 1), ("cell", 1, 0)):
+        reason = "LU window on 2 rows and 2 columns"
+        if not given["reductions"]:
+            first, second = window.terms(0, 0), window.terms(1, 1)
+            used = {k for _, k, _ in left} | {k for k, _, _ in right}
+            a, b = first[0], min((used & set(second)) - set(first))
+            where = f"rows {given['rows']} and columns {given['columns']}"
+            reason = f"LU window at {where}, terms {a} and {b}"
+    elif exclusion[:3] == ({(2, 3): "span", (3, 2): "span_t"}.get((h, w)), (0, 1), 1):
+        reason = f"merge window on {h} rows and {w} columns"
+    return "not_closed", reason
 
 
-def external(certificate: Typed) -> Verdict:
+@certificate("ExternalExclusionCertificate", **CURVE, engine={"z3"})
+def external(problem: Typed, engine: str, **given: Any) -> Answer:
     """9.6: the same, where z3 is believed that the limit is not a product."""
-    window, curves = window_of(certificate)
-    need(certificate["problem"]["field"] == "real", "9.6: z3 is asked about the reals")
-    need(certificate["engine"] == "z3", "9.6: an unknown engine")
-    say(1, "to a matrix that is not a product, says z3 of this formula:")
+    window = curve_in(problem, **given)
+    need(problem["field"] == "real", "9.6: z3 is asked about the reals")
+    say(1, f"to a matrix that is not a product, says {engine} of this formula:")
     for line in formula(window):
         say(2, line)
-    text = f"curve of order {order(curves)}, relying on z3 that its limit is no product"
-    return "not_closed", text
+    most = order(given["left"], given["right"])
+    return "not_closed", f"curve of order {most}, relying on z3 that its limit is no product"
 
 
 def formula(window: Window) -> list[str]:
@@ -1723,164 +1604,15 @@ def formula(window: Window) -> list[str]:
 
 CHAIN_CASES: dict[str, list[Form]] = {}
 chain_tree = partial(node, CHAIN_CASES)
-CHAIN_CASES |= {
-    "split": [polynomial, place, chain_tree, chain_tree],
-    "empty": [],
-    "product": [many(solve_entries), polynomial],
-}
-
-
-def paths_form(value: Any) -> tuple[tuple[int, ...], ...]:
-    """Return paths, at least one."""
-    need(items(value), "12: no path")
-    return tuple(tuple(map(index, items(path))) for path in value)
-
-
+CHAIN_CASES |= {"split": [polynomial, place, chain_tree, chain_tree], "empty": []}
+CHAIN_CASES |= {"product": [[matrix_form], polynomial]}
+paths_form = some([[index]])
 CHAIN_STEPS: dict[str, list[Form]] = {
-    "absorb": [index, word("left", "right")],
-    "contract": [index, many(partial(node, {"free": STEPS["free"]}))],
-    "cases": [index, integer(1, 2**62), chain_tree],
-    "through": [
-        *[index, integer(3, 2**62), index, paths_form, paths_form],
-        many(partial(node, {"free": STEPS["free"]})),
-    ],
+    "absorb": [index, {"left", "right"}],
+    "contract": [index, free_steps],
+    "cases": [index, size, chain_tree],
+    "through": [index, range(3, 2**62 + 1), index, paths_form, paths_form, free_steps],
 }
-
-
-def reach(group: Sequence[Matrix]) -> Matrix:
-    """Return the support of a product: where a path of ones leads."""
-    total = group[0]
-    for factor in group[1:]:
-        columns_of = list(zip(*factor, strict=True))
-        total = tuple(
-            tuple(int(any(a and b for a, b in zip(row, col, strict=True))) for col in columns_of)
-            for row in total
-        )
-    return total
-
-
-def ones(support: Matrix) -> frozenset[Cell]:
-    """Return the places of the ones."""
-    return frozenset((i, j) for i, row in enumerate(support) for j, one in enumerate(row) if one)
-
-
-def shorten(chain: tuple[Matrix, ...], taken: Any) -> tuple[Matrix, ...]:
-    """Return the chain after one step, which has to keep the set of products."""
-    name, at, more = taken[:3]
-    if name == "absorb":
-        other = at + 1 if more == "right" else at - 1
-        need(at < len(chain) and 0 <= other < len(chain), "12: no such factor")
-        say(1, f"factor {at} is absorbed by its {more} neighbour")
-        own, pair = chain[at], sorted((at, other))
-        need(len(own) == len(own[0]), "12: not square")
-        need(all(own[i][i] for i in range(len(own))), "12: a diagonal entry is missing")
-        inside = ones(reach([chain[k] for k in pair])) <= ones(chain[other])
-        need(inside, "12: the product does not lie inside the neighbour")
-        return chain[:at] + chain[at + 1 :]
-    count = 2 if name == "contract" else more
-    rest = taken[3:]
-    need(at + count <= len(chain), "12: no such factors")
-    say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
-    group = chain[at : at + count]
-    support = reach(group)
-    if name == "contract":
-        state = start(*group)
-        for free_part in more:
-            state = step(state, free_part, 2)
-        need(not state.blocks, "12: a block is left")
-    elif name == "through":
-        led_through(group, support, *rest)
-    else:
-        follow(taken[3], root(ones(support)), partial(chain_leaf, group, ones(support)), 2)
-    return (*chain[:at], support, *chain[at + count :])
-
-
-def led_through(
-    group: Sequence[Matrix],
-    support: Matrix,
-    at: int,
-    rows: Sequence[Sequence[int]],
-    cols: Sequence[Sequence[int]],
-    steps: Sequence[Any],
-) -> None:
-    """Check a pair of factors that reaches everything, and the paths that lead to it."""
-    need(at + 2 <= len(group), "12: no such pair")
-    first, second = group[at : at + 2]
-    for paths, factors, size in (
-        (rows, group[:at], len(first)),
-        (cols, group[at + 2 :], len(second[0])),
-    ):
-        sizes = [*map(len, factors), len(factors[-1][0])] if factors else [size]
-        for path in paths:
-            need(len(path) == len(sizes), "12: length of a path")
-            need(all(p < s for p, s in zip(path, sizes, strict=True)), "12: place of a path")
-            steps_of = zip(factors, pairwise(path), strict=True)
-            need(all(factor[a][b] for factor, (a, b) in steps_of), "12: entry of a path")
-        need(all(len(set(p)) == len(p) for p in zip(*paths, strict=True)), "12: paths meet")
-    covered = frozenset(
-        (i[0], j[-1])
-        for i in rows
-        for j in cols
-        if any(a and b[j[0]] for a, b in zip(first[i[-1]], second, strict=True))
-    )
-    need(ones(support) <= covered, "12: the product covers more than the pair")
-    left = tuple(first[path[-1]] for path in rows)
-    right = tuple(tuple(row[path[0]] for path in cols) for row in second)
-    state = start(left, right)
-    for free_part in steps:
-        state = step(state, free_part, 2)
-    need(not state.blocks, "12: a block is left")
-
-
-def chain_leaf(
-    group: Sequence[Matrix], support: frozenset[Cell], tree: Any, branch: Branch, depth: int
-) -> None:
-    """Check factors of a group whose product is d times the target."""
-    _, factors, d = tree
-    say(depth, "factors are given")
-    need(len(factors) == len(group), "12: number of factors")
-    total: dict[Cell, Poly] | None = None
-    for given, own in zip(factors, group, strict=True):
-        found = {(a, b): p for a, b, p in given}
-        need(len(found) == len(given) and set(found) <= ones(own), "12: entries of a factor")
-        allowed(branch, *found.values())
-        total = found if total is None else product(total, found)
-    allowed(branch, d)
-    need(is_generic(d, branch[1]), "12: d may be 0")
-    for cell in sorted(support):
-        top, bottom = branch[0][cell]
-        same = mul((total or {}).get(cell, {}), bottom) == mul(d, top)
-        need(same, "12: the product is not d times the target")
-
-
-def product(left: Mapping[Cell, Poly], right: Mapping[Cell, Poly]) -> dict[Cell, Poly]:
-    """Return the product of two matrices of polynomials."""
-    total: dict[Cell, Poly] = {}
-    for (i, k), p in left.items():
-        for (a, j), q in right.items():
-            if a == k:
-                total[i, j] = add(total.get((i, j), {}), mul(p, q))
-    return total
-
-
-def shortened(certificate: Typed) -> Verdict:
-    """Section 12: a chain with the same products as a shorter one."""
-    problem, short = certificate["problem"], certificate["short"]
-    chain = problem["supports"]
-    for taken in many(partial(node, CHAIN_STEPS))(certificate["steps"]):
-        chain = shorten(chain, taken)
-    kinds = [*TWO_FACTORS, "SingleFactorCertificate"]
-    need(is_typed(short, kinds), "12: no proof about one or two factors")
-    value = "not_closed" if short.kind == "NotClosedCertificate" else "closed"
-    left = Typed("Closedness", {"supports": chain, "field": problem["field"]})
-    say(1, f"{len(chain)} factors are left")
-    proof(short, left, value)
-    return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
-
-
-def columns_at(matrix: Matrix, cols: Sequence[int]) -> Matrix:
-    """Return some columns of a matrix."""
-    return tuple(tuple(row[j] for j in cols) for row in matrix)
 
 
 def transposed(matrix: Matrix) -> Matrix:
@@ -1888,81 +1620,147 @@ def transposed(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
 
 
-def chain_limit(certificate: Typed) -> Verdict:
+def reach(group: Chain) -> Matrix:
+    """Return the support of a product: where a path of ones leads."""
+    total = group[0]
+    for factor in group[1:]:
+        columns = [ones(column) for column in transposed(factor)]
+        total = tuple(tuple(int(bool(ones(row) & c)) for c in columns) for row in total)
+    return total
+
+
+def inside(group: Chain, rows: Iterable[int], cols: Sequence[int]) -> list[Matrix]:
+    """Return the factors, the first on some rows and the last on some columns."""
+    part = list(group)
+    part[0] = tuple(part[0][i] for i in rows)
+    part[-1] = tuple(tuple(row[j] for j in cols) for row in part[-1])
+    return part
+
+
+def closedness_of(supports: Chain, field: str) -> Typed:
+    """Return the problem of closedness."""
+    return Typed("Closedness", {"supports": tuple(supports), "field": field})
+
+
+def shorten(chain: Chain, taken: Any) -> Chain:
+    """Return the chain after one step, which has to keep the set of products."""
+    name, at, more, *rest = taken
+    if name == "absorb":
+        other = at + 1 if more == "right" else at - 1
+        need(at < len(chain) and 0 <= other < len(chain), "12: no such factor")
+        say(1, f"factor {at} is absorbed by its {more} neighbour")
+        own, low = chain[at], min(at, other)
+        need(len(own) == len(own[0]), "12: not square")
+        need(all(own[i][i] for i in range(len(own))), "12: a diagonal entry is missing")
+        both = support_of(reach(chain[low : low + 2]))
+        need(both <= support_of(chain[other]), "12: the product does not lie inside the neighbour")
+        return (*chain[:at], *chain[at + 1 :])
+    count = 2 if name == "contract" else more
+    need(at + count <= len(chain), "12: no such factors")
+    say(1, f"factors {at} to {at + count - 1} reach every matrix on the support of their product")
+    group = chain[at : at + count]
+    whole = reach(group)
+    if name == "contract":
+        nothing_left(start(*group), more)
+    elif name == "through":
+        led_through(group, support_of(whole), *rest)
+    else:
+        rule = partial(chain_leaf, group, support_of(whole))
+        follow(rest[0], root(support_of(whole)), rule, 2)
+    return (*chain[:at], whole, *chain[at + count :])
+
+
+def led_through(
+    group: Chain, support: frozenset[Cell], at: int, rows: Any, cols: Any, steps: Any
+) -> None:
+    """Check a pair of factors that reaches everything, and the paths that lead to it."""
+    need(at + 2 <= len(group), "12: no such pair")
+    lead(rows, group[:at], len(group[at]))
+    lead(cols, group[at + 2 :], len(group[at + 1][0]))
+    pair = inside(group[at : at + 2], [path[-1] for path in rows], [path[0] for path in cols])
+    covered = {(rows[a][0], cols[b][-1]) for a, b in support_of(reach(pair))}
+    need(support <= covered, "12: the product covers more than the pair")
+    nothing_left(start(*pair), steps)
+
+
+def lead(paths: Sequence[Sequence[int]], factors: Chain, size: int) -> None:
+    """Check paths through factors that do not meet; without factors they are single places."""
+    edges = [support_of(factor) for factor in factors]
+    for path in paths:
+        need(len(path) == len(factors) + 1, "12: length of a path")
+        need(factors or path[0] < size, "12: place of a path")
+        steps = zip(pairwise(path), edges, strict=True)
+        need(all(pair in entries for pair, entries in steps), "12: entry of a path")
+    for places in zip(*paths, strict=True):
+        need(len(set(places)) == len(places), "12: paths meet")
+
+
+def chain_leaf(
+    group: Chain, support: frozenset[Cell], tree: Any, branch: Branch, depth: int
+) -> Branched:
+    """Check factors of a group whose product is d times the target."""
+    _, factors, d = tree
+    say(depth, "factors are given")
+    found = tables(factors, group, "12")
+    allowed(branch, d, *(p for factor in found for p in factor.values()))
+    total = reduce(partial(matrix_product, mul=mul), found)
+    need(is_generic(d, branch[1]), "12: d may be 0")
+    for cell in sorted(support):
+        top, bottom = branch[0][cell]
+        same = mul(total.get(cell, {}), bottom) == mul(d, top)
+        need(same, "12: the product is not d times the target")
+    return []
+
+
+def tables(factors: Sequence[Any], chain: Chain, label: str) -> list[dict[Cell, Any]]:
+    """Return the entries of factors, which have to lie in the supports of a chain."""
+    need(len(factors) == len(chain), f"{label}: number of factors")
+    pairs = zip(factors, chain, strict=True)
+    return [table(entries, support_of(support), label) for entries, support in pairs]
+
+
+@certificate("ShortenedChainCertificate", steps=[partial(node, CHAIN_STEPS)], short=typed(KEPT))
+def shortened(problem: Typed, steps: Any, short: Typed) -> Answer:
+    """Section 12: a chain with the same products as a shorter one."""
+    chain = reduce(shorten, steps, problem["supports"])
+    value = "not_closed" if short.kind == "NotClosedCertificate" else "closed"
+    say(1, f"{len(chain)} factors are left")
+    proof(short, closedness_of(chain, problem["field"]), value)
+    return value, f"same products as {len(chain)} factors: {short['answer']['reason']}"
+
+
+@certificate("ChainLimitCertificate", **LIMIT, factors=[curve], cut=index, exclusion=tree)
+def chain_limit(
+    problem: Typed, rows: Any, columns: Any, limit: Any, factors: Any, cut: int, exclusion: Any
+) -> Answer:
     """Section 12.1: a curve of all factors whose limit is no product of two over a cut."""
-    chain, cut = list(certificate["problem"]["supports"]), index(certificate["cut"])
-    rows, cols = indices(certificate["rows"]), indices(certificate["columns"])
-    factors = many(curve_form)(certificate["factors"])
-    limit = many(many(rational))(certificate["limit"])
-    tree = exclusion_tree(certificate["exclusion"])
+    chain = problem["supports"]
     need(0 < cut < len(chain), "12.1: no such cut")
-    inside = all(i < len(chain[0]) for i in rows) and all(j < len(chain[-1][0]) for j in cols)
-    need(inside, "12.1: no such row or column")
-    need(len(factors) == len(chain), "12.1: number of factors")
-    h, w = len(rows), len(cols)
-    every = [ones(support) for support in chain]
-    every[0] = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(chain[0][i]) if v)
-    every[-1] = frozenset(
-        (k, b) for k, row in enumerate(chain[-1]) for b, j in enumerate(cols) if row[j]
-    )
-    total: dict[Cell, dict[int, Fraction]] = {(a, a): {0: Fraction(1)} for a in range(h)}
-    for entries, where in zip(factors, every, strict=True):
-        given = {(a, b): p for a, b, p in entries}
-        need(len(given) == len(entries) and set(given) <= where, "12.1: entries of a factor")
-        by_row: dict[int, list[tuple[int, Mapping[int, Fraction]]]] = {}
-        for (a, b), p in given.items():
-            by_row.setdefault(a, []).append((b, p))
-        product: dict[Cell, dict[int, Fraction]] = {}
-        for (i, a), p in total.items():
-            for b, q in by_row.get(a, []):
-                entry = product.setdefault((i, b), {})
-                for e, u in p.items():
-                    for f, v in q.items():
-                        entry[e + f] = entry.get(e + f, Fraction(0)) + u * v
-        total = product
-    need(len(limit) == h and all(len(row) == w for row in limit), "12.1: size of the limit")
-    for i in range(h):
-        for j in range(w):
-            found = total.get((i, j), {})
-            need(not any(v for e, v in found.items() if e < 0), "12.1: a pole")
-            need(found.get(0, 0) == limit[i][j], "12.1: not the limit")
-    left, right = reach(chain[:cut]), reach(chain[cut:])
-    xs = frozenset((a, k) for a, i in enumerate(rows) for k, v in enumerate(left[i]) if v)
-    ys = frozenset((k, b) for k, row in enumerate(right) for b, j in enumerate(cols) if row[j])
-    obs = frozenset((a, b) for a in range(h) for b in range(w))
-    window = Window(h, w, xs, ys, len(right), obs, limit)
-    exclude(window, tree, Known(), 2)
-    cuts = f"no product of two factors cut before factor {cut}"
-    text = f"curve of order {order(list(factors))} on {h} rows and {w} columns, {cuts}"
-    return "not_closed", text
+    halves = two_factors(reach(chain[:cut]), reach(chain[cut:]))
+    window = window_of(halves, rows, columns, limit)
+    curves = tables(factors, inside(chain, rows, columns), "12.1")
+    converges(window, reduce(partial(matrix_product, mul=series_mul), curves), "12.1")
+    exclude(window, exclusion, 2)
+    curve = f"curve of order {order(*factors)} on {window.h} rows and {window.w} columns"
+    return "not_closed", f"{curve}, no product of two factors cut before factor {cut}"
 
 
-def sub_chain(certificate: Typed) -> Verdict:
+@certificate("SubChainCertificate", **SPAN, first=index, last=index, part=anything)
+def sub_chain(problem: Typed, first: int, last: int, rows: Any, columns: Any, part: Any) -> Answer:
     """Section 12.2: a part that is not closed where the others lead one to one."""
-    problem = certificate["problem"]
-    chain, first, last = (
-        problem["supports"],
-        index(certificate["first"]),
-        index(certificate["last"]),
-    )
-    rows, cols = one_or_more(certificate["rows"]), one_or_more(certificate["columns"])
+    chain = problem["supports"]
     need(first <= last < len(chain), "12.2: no such part")
     top = places(rows, chain[:first], len(chain[0]))
     after = [transposed(support) for support in reversed(chain[last + 1 :])]
-    bottom = places(cols, after, len(chain[-1][0]))
-    part = list(chain[first : last + 1])
-    part[0] = tuple(part[0][i] for i in top)
-    part[-1] = columns_at(part[-1], bottom)
-    left = Typed("Closedness", {"supports": tuple(part), "field": problem["field"]})
+    bottom = places(columns, after, len(chain[-1][0]))
     say(1, f"factors {first} to {last} on rows {top} and columns {bottom}")
-    proof(certificate["part"], left, "not_closed")
-    return "not_closed", (
-        f"factors {first} to {last} are not closed on {len(rows)} rows and {len(cols)} columns, "
-        "which the others lead to one to one"
-    )
+    window = inside(chain[first : last + 1], top, bottom)
+    proof(part, closedness_of(window, problem["field"]), "not_closed")
+    where = f"{len(rows)} rows and {len(columns)} columns, which the others lead to one to one"
+    return "not_closed", f"factors {first} to {last} are not closed on {where}"
 
 
-def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[int]:
+def places(lines: Sequence[int], factors: Chain, size: int) -> list[int]:
     """Return where lines lead, each to one place of its own."""
     need(all(i < size for i in lines), "12.2: no such row or column")
     if not factors:
@@ -1974,327 +1772,219 @@ def places(lines: Sequence[int], factors: Sequence[Matrix], size: int) -> list[i
     return found
 
 
-def peeled_chain(certificate: Typed) -> Verdict:
+@certificate("PeeledChainCertificate", side={"first", "last"}, rest=anything)
+def peeled_chain(problem: Typed, side: str, rest: Any) -> Answer:
     """Section 12.3: all factors but one are closed, and this one is comparable through the next."""
-    problem, side = certificate["problem"], word("first", "last")(certificate["side"])
     chain = problem["supports"]
     need(len(chain) > 1, "12.3: one factor")
-    rest = chain[1:] if side == "first" else chain[:-1]
-    turned_chain = [transposed(support) for support in reversed(chain)]
-    *others, final = turned_chain if side == "first" else chain
-    whole, near = (transposed(support) for support in (reach(others), others[-1]))
-
-    def inside(a: Sequence[int], b: Sequence[int]) -> bool:
-        return all(v or not u for u, v in zip(a, b, strict=True))
-
-    def meet(a: Sequence[int], b: Sequence[int]) -> bool:
-        return any(u and v for u, v in zip(a, b, strict=True))
-
-    for k, m in combinations(range(len(final)), 2):
-        if meet(whole[k], whole[m]) and meet(final[k], final[m]):
-            one = inside(near[k], near[m]) and inside(final[m], final[k])
-            other = inside(near[m], near[k]) and inside(final[k], final[m])
-            need(one or other, "12.3: two terms are not comparable")
-    left = Typed("Closedness", {"supports": tuple(rest), "field": problem["field"]})
+    turned = tuple(transposed(support) for support in reversed(chain))
+    *others, final = turned if side == "first" else chain
+    products, near = terms(reach(others), final), terms(others[-1], final)
+    need(comparable(products, near), "12.3: two terms are not comparable")
     say(1, f"the {side} factor peels off")
-    proof(certificate["rest"], left, "closed")
-    text = f"the {side} factor meets the others in comparable terms, and they are closed"
-    return "closed", text
+    others = chain[1:] if side == "first" else chain[:-1]
+    proof(rest, closedness_of(others, problem["field"]), "closed")
+    words = f"the {side} factor meets the others in comparable terms, and they are closed"
+    return "closed", words
 
 
-# Sections 4, 13 and 14: proofs, training, repair and solutions
+# Sections 13 and 14: training and repair
 
 
-CLOSEDNESS: dict[str, Callable[[Typed], Verdict]] = {
-    "SingleFactorCertificate": single,
-    "ComparableCertificate": comparable_rectangles,
-    "KroneckerChainCertificate": kronecker,
-    "ReducedClosedCertificate": reduced,
-    "NotClosedCertificate": not_closed,
-    "ExternalExclusionCertificate": external,
-    "ShortenedChainCertificate": shortened,
-    "ChainLimitCertificate": chain_limit,
-    "SubChainCertificate": sub_chain,
-    "PeeledChainCertificate": peeled_chain,
-}
-
-
-def proof(certificate: Any, problem: Typed, value: str | None = None) -> bool:
-    """Check a certificate of a problem, T1 and T2 or D1 to D4; return whether it relies on z3."""
-    need(is_typed(certificate, LISTED[problem.kind]), "T1: a kind that is not listed")
-    need(certificate["problem"] == problem, "D2: about another problem")
-    answer = certificate["answer"]
-    if problem.kind == "SparseTraining":
-        return training(certificate, problem)
-    if problem.kind == "NearestClosedSupport":
-        return repair(certificate, problem)
-    need(is_typed(answer, ["ClosednessVerdict"]), "V1: no verdict")
-    need(value in (None, answer["value"]), "D3: another verdict")
-    verdict, reason = CLOSEDNESS[certificate.kind](certificate)
-    need(answer["value"] == verdict, "V2: the verdict is not that of the kind")
-    need(answer["reason"] == reason, f"V4: the reason is not {reason!r}")
-    return believes(certificate)
-
-
-def believes(certificate: Typed) -> bool:
-    """Whether the word of z3 is a part of a proof."""
-    if certificate.kind == "SubChainCertificate":
-        return believes(certificate["part"])
-    return certificate.kind == "ExternalExclusionCertificate"
-
-
+ONE_OUTPUT = "one hidden layer and one output: an optimum exists for all data"
 TREES = (
     "every hidden unit feeds one unit or one output, but for units of the last hidden layer whose "
     "outputs no other feeds: an optimum exists for all data"
 )
+NOT_CLOSED = (
+    "the set of products with these supports is not closed, so some data set has no optimum"
+)
+NO_OPTIMUM = "a data set of {} samples has no optimum: "
+Sample = dict[int, Fraction]
 
 
-def training(certificate: Typed, problem: Typed) -> bool:
-    """Section 13: whether an optimum exists for all data."""
-    answer, chain = certificate["answer"], problem["supports"]
-    need(is_typed(answer, ["TrainingVerdict"]), "13: no verdict")
-    if certificate.kind != "TrainingCertificate":
-        return data_set(certificate, problem)
-    inner = certificate["closedness"]
-    if answer["value"] != "may_not_be_attained":
-        need(answer["value"] == "attained", "13: no verdict is proved")
-        need(inner is None, "13: nothing is to be proved of closedness")
-        if answer["condition"] == "one hidden layer and one output: an optimum exists for all data":
-            need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
-            return False
-        need(answer["condition"] == TREES, "13: another condition")
-        trees(problem)
-        return False
-    condition = "the set of products with these supports is not closed, "
-    condition += "so some data set has no optimum"
-    need(answer["condition"] == condition, "13: another condition")
-    real = Typed("Closedness", {"supports": chain, "field": "real"})
-    return proof(inner, real, "not_closed")
+@certificate("TrainingCertificate", "SparseTraining", answer=anything, closedness=anything)
+def training(problem: Typed, answer: Typed, closedness: Any) -> Answer:
+    """13.1: whether an optimum exists for all data."""
+    chain = problem["supports"]
+    if closedness is not None:
+        proof(closedness, closedness_of(chain, "real"), "not_closed")
+        return "may_not_be_attained", NOT_CLOSED
+    if answer["condition"] == ONE_OUTPUT:
+        need(len(chain) == 2 and len(chain[0]) == 1, "13: not two factors and one output")
+        return "attained", ONE_OUTPUT
+    trees(chain, problem["hidden_biases"])
+    return "attained", TREES
 
 
-def trees(problem: Typed) -> None:
-    """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
-    chain, depth = problem["supports"], len(problem["supports"])
-    edges = [ones(support) for support in chain]
-    up: list[set[int]] = [set(range(len(chain[0])))]
-    for layer in edges:
-        up.append({k for i, k in layer if i in up[-1]})
-    down: list[set[int]] = [set(range(len(chain[-1][0])))]
-    for layer in reversed(edges[1:]):
-        down.insert(0, {i for i, k in layer if k in down[0]})
-    live = [up[0]]
-    live += [
-        up[d] & down[d - 1] if not problem["hidden_biases"] else up[d] for d in range(1, depth)
-    ]
-    for d in range(1, depth):
-        for k in live[d]:
-            fed = [i for i in live[d - 1] if (i, k) in edges[d - 1]]
-            if d > 1:
-                need(len(fed) <= 1, f"13.1: unit {k} of a deeper layer feeds two")
-                continue
-            feeders = {q for i in fed for q in live[1] if (i, q) in edges[0]}
-            need(len(fed) <= 1 or feeders == {k}, f"13.1: outputs of unit {k} have others")
-
-
-sample_form = many(many(record(index, rational)))
-
-
-def data_set(certificate: Typed, problem: Typed) -> bool:
-    """13.2: a data set, and weights along which its error falls to 0 that none attain."""
-    answer, chain = certificate["answer"], problem["supports"]
-    need(answer["value"] == "may_not_be_attained", "13.2: another verdict")
-    need(len(chain) > 1, "13.2: no hidden layer")
-    layers = many(curve_form)(certificate["weights"])
-    xs, ys = (sample_form(certificate[name]) for name in ("inputs", "targets"))
-    need(len(layers) == len(chain), "13.2: number of layers")
-    for layer, support in zip(layers, chain, strict=True):
-        places = [(i, k) for i, k, _ in layer]
-        need(len(set(places)) == len(places), "13.2: a weight twice")
-        need(set(places) <= ones(support), "13.2: a weight outside the support")
-    need(len(xs) == len(ys), "13.2: number of targets")
-    for points, size in ((xs, len(chain[-1][0])), (ys, len(chain[0]))):
-        for point in points:
-            need(all(i < size for i, _ in point), "13.2: no such input or output")
-            need(len({i for i, _ in point}) == len(point), "13.2: an entry twice")
-    say(0, f"the outputs tend to the targets at {len(xs)} samples")
-    pairs = [(dict(x), dict(y)) for x, y in zip(xs, ys, strict=True)]
-    for x, y in pairs:
-        outs = evaluated(layers, x)
-        for i in {*outs, *y}:
-            poly = outs.get(i, {})
-            need(not any(e < 0 for e in poly), "13.2: a pole")
-            need(poly.get(0, 0) == y.get(i, 0), "13.2: not the limit")
-    opposites = certificate.kind == "OppositeTargetsCertificate"
-    why = (opposite_targets if opposites else repeated_pattern)(certificate, problem, pairs)
-    condition = f"a data set of {len(xs)} samples has no optimum: {why}"
-    need(answer["condition"] == condition, f"13.2: the condition is not {condition!r}")
-    return False
-
-
-Series = dict[int, Fraction]
-
-
-def evaluated(layers: Sequence[Any], x: dict[int, Fraction]) -> dict[int, Series]:
-    """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
-    acts: dict[int, Series] = {i: {0: v} for i, v in x.items() if v}
-    for number, layer in enumerate(reversed(layers)):
-        sums: dict[int, Series] = {}
-        for i, k, poly in layer:
-            total = sums.setdefault(i, {})
-            for e, u in poly.items():
-                for f, v in acts.get(k, {}).items():
-                    total[e + f] = total.get(e + f, Fraction(0)) + u * v
-        acts = {i: {e: v for e, v in total.items() if v} for i, total in sums.items()}
-        if number < len(layers) - 1:
-            acts = {i: p for i, p in acts.items() if p and p[min(p)] > 0}
-    return acts
-
-
-Samples = Sequence[tuple[dict[int, Fraction], dict[int, Fraction]]]
-
-
-def opposite_targets(certificate: Typed, problem: Typed, pairs: Samples) -> str:
-    """13.3: targets of the rank of all units that may act, and two that are opposite."""
-    p, q = place(certificate["opposite"])
-    chain, hidden = problem["supports"], problem["hidden_biases"]
-    ins = sorted({i for x, _ in pairs for i, v in x.items() if v})
-    outs = sorted({i for _, y in pairs for i, v in y.items() if v})
-    if problem["output_biases"] and not hidden:
-        need(any(not any(x.values()) for x, _ in pairs), "13.3: no sample x = 0")
-    if problem["output_biases"] and hidden:
-        need(len(chain) == 2, "13.3: both biases and deeper layers")
-        need(all(v.denominator == 1 for x, _ in pairs for v in x.values()), "13.3: inputs")
-        still = [[1, *(int(x.get(i, 0)) for i in ins)] for x, y in pairs if not any(y.values())]
-        need(modular_rank(still) == len(ins) + 1, "13.3: too few directions with the target 0")
-    need(all(v.denominator == 1 for _, y in pairs for v in y.values()), "13.3: targets")
-    reached = set(ins)
-    for support in reversed(chain[1:]):
-        grown = {i for i, k in ones(support) if k in reached}
-        reached = set(range(len(support))) if hidden else grown
-    units = {k for i, k in ones(chain[0]) if i in set(outs) and k in reached}
-    table = [[int(y.get(i, 0)) for _, y in pairs] for i in outs]
-    say(0, f"{len(units)} units may act")
-    need(modular_rank(table) >= len(units), "13.3: the rank of the targets")
-    need(max(p, q) < len(pairs), "13.3: no such samples")
-    need(all(row[p] == -row[q] for row in table), "13.3: not opposite")
-    need(any(row[p] for row in table), "13.3: targets that are 0")
-    why = "its targets need every hidden unit, and those of samples"
-    return f"{why} {p} and {q} are opposite"
-
-
-PRIME = 2_147_483_629
-
-
-def modular_rank(rows: Sequence[Sequence[int]]) -> int:
-    """Return the rank of integer rows modulo `PRIME`."""
-    left = [[v % PRIME for v in row] for row in rows]
-    count = 0
-    while left:
-        top = left.pop()
-        at = next((j for j, v in enumerate(top) if v), None)
-        if at is None:
-            continue
-        count, scale = count + 1, pow(top[at], -1, PRIME)
-        for row in left:
-            if row[at]:
-                factor = row[at] * scale % PRIME
-                row[:] = [(a - factor * b) % PRIME for a, b in zip(row, top, strict=True)]
-    return count
-
-
-def repeated_pattern(certificate: Typed, problem: Typed, pairs: Samples) -> str:
-    """13.4: more samples on a curve than units can tell apart, images under a limit."""
-    chain, inner = problem["supports"], certificate["closedness"]
-    need(len(chain) == 2, "13.4: not one hidden layer")
-    need(is_typed(inner, ["NotClosedCertificate"]), "13.4: no limit")
-    proof(inner, Typed("Closedness", {"supports": chain, "field": "real"}), "not_closed")
-    rows, cols = indices(inner["rows"]), indices(inner["columns"])
-    limit = many(many(rational))(inner["limit"])
-    nodes = set()
-    for x, y in pairs:
-        s = x.get(cols[0], Fraction(0)) if cols else Fraction(0)
-        need(s > 0 and s not in nodes, "13.4: a point behind 0, or twice")
-        nodes.add(s)
-        powers = {j: s**e for e, j in enumerate(cols, start=1)}
-        need({j: v for j, v in x.items() if v} == powers, "13.4: no point of the curve")
-        image = {
-            i: sum(v * powers[j] for v, j in zip(row, cols, strict=True))
-            for i, row in zip(rows, limit, strict=True)
-        }
-        wanted = {i: v for i, v in image.items() if v}
-        need({i: v for i, v in y.items() if v} == wanted, "13.4: no image")
-    n, hidden = len(cols), problem["hidden_biases"]
-    feeding = {k for _, k in ones(chain[0])}
-    units = {k for k, j in ones(chain[1]) if j in cols and k in feeding}
-    points = n + 1 if hidden or problem["output_biases"] else n
-    most = (len(units) * (n if hidden else n - 1) + 1) * (points - 1)
-    need(len(pairs) > most, f"13.4: no more than {most} samples")
-    return (
-        "weights that attain its targets would make a product of a limit of products that is none"
-    )
-
-
-def repair(certificate: Typed, problem: Typed) -> bool:
-    """Section 14: supports that are closed, and how many changes they need at least."""
-    answer, given = certificate["answer"], problem["supports"]
-    need(is_typed(answer, ["ClosedSupport"]), "14.1: no supports")
-    new, field = answer["supports"], problem["field"]
-    sizes = [[(len(s), len(s[0])) for s in pair] for pair in (given, new)]
-    need(sizes[0] == sizes[1], "14.1: other shapes")
-    removed = sum(len(ones(a) - ones(b)) for a, b in zip(given, new, strict=True))
-    added = sum(len(ones(b) - ones(a)) for a, b in zip(given, new, strict=True))
-    say(0, f"{removed} entries are removed, {added} added")
-    forbidden = {"remove": added, "add": removed, "both": 0}[problem["allow"]]
-    need(not forbidden, "14.2: a change that is not allowed")
-    need(answer["changes"] == removed + added, "14.3: number of changes")
-    changed = [ones(a) ^ ones(b) for a, b in zip(given, new, strict=True)]
-    paid = None
-    if problem["costs"] is not None:
-        pairs = zip(problem["costs"], changed, strict=True)
-        paid = sum((cost[a][b] for cost, cells in pairs for a, b in cells), Fraction(0))
-    need(answer["cost"] == paid, "14.3: cost")
-    if problem["keep_lines"]:
-        rows, cols = ([{c[s] for c in ones(p[s])} for p in (given, new)] for s in (0, 1))
-        need(rows[0] <= rows[1] and cols[0] <= cols[1], "14.3: a line is cut off")
-    say(0, "the new supports are closed:")
-    new_problem = Typed("Closedness", {"supports": new, "field": field})
-    proof(certificate["closedness"], new_problem, "closed")
-    windows = items(certificate["windows"])
-    by_cores = weighed(certificate.fields.get("cores", ()), problem)
-    need(max(len(windows), by_cores) == answer["lower_bound"], "14.5: the lower bound")
-    need(paid is None or not windows, "14.5: changes are counted")
-    old_problem = Typed("Closedness", {"supports": given, "field": field})
-    for window in windows:
-        need(is_typed(window, ["NotClosedCertificate"]), "14.5: no such window")
-        say(0, "an entry has to change in these rows or columns:")
-        proof(window, old_problem, "not_closed")
-    for name in ("rows", "columns"):
-        lines = [i for window in windows for i in window[name]]
-        need(len(set(lines)) == len(lines), f"14.5: windows share {name}")
-    return False
-
-
-Entry = tuple[int, int, int]
-
-
-def couple(value: Any) -> tuple[int, ...]:
-    """Return two distinct indices."""
-    found = indices(value)
-    need(len(found) == 2, "5: two indices")
+def spread(places: Iterable[int], layers: Iterable[frozenset[Cell]]) -> list[set[int]]:
+    """Return the places that edges lead to from some places, layer by layer."""
+    found = [set(places)]
+    for edges in layers:
+        found.append({b for a, b in edges if a in found[-1]})
     return found
 
 
-def weighed(value: Any, problem: Typed) -> Fraction | int:
+def trees(chain: Chain, hidden_biases: bool) -> None:
+    """13.1: hidden units that feed one unit or output each, those of single outputs apart."""
+    edges = [support_of(support) for support in chain]
+    up = spread(range(len(chain[0])), edges)
+    down = spread(range(len(chain[-1][0])), [turn(layer) for layer in reversed(edges[1:])])[::-1]
+    live = [up[0]]
+    live += [a if hidden_biases else a & b for a, b in zip(up[1:-1], down[:-1], strict=True)]
+    for d in range(1, len(chain)):
+        for k in live[d]:
+            fed = {i for i in live[d - 1] if (i, k) in edges[d - 1]}
+            feeders = {q for i, q in edges[0] if i in fed and q in live[1]}
+            alone = d == 1 and feeders == {k}
+            need(len(fed) <= 1 or alone, f"13.1: unit {k} of layer {d} feeds two with others")
+
+
+def sample(value: Any) -> Sample:
+    """Return the entries of a sample that are given."""
+    given = read([(index, rational)], value)
+    need(len(dict(given)) == len(given), "13.2: an entry twice")
+    return dict(given)
+
+
+DATA = {"weights": [curve], "inputs": [sample], "targets": [sample]}
+
+
+def data_set(
+    problem: Typed, weights: Any, inputs: Any, targets: Any
+) -> list[tuple[Sample, Sample]]:
+    """13.2: return the samples, after checking that outputs along the weights tend to targets."""
+    chain, layers = problem["supports"], tables(weights, problem["supports"], "13.2")
+    need(len(chain) > 1, "13.2: no hidden layer")
+    need(len(inputs) == len(targets), "13.2: number of targets")
+    for points, size in ((inputs, len(chain[-1][0])), (targets, len(chain[0]))):
+        need(all(i < size for i in union(points)), "13.2: no such input or output")
+    say(0, f"the outputs tend to the targets at {len(inputs)} samples")
+    samples = [(nonzero(x), nonzero(y)) for x, y in zip(inputs, targets, strict=True)]
+    for x, y in samples:
+        outs = evaluated(layers, x)
+        for i in {*outs, *y}:
+            tends(outs.get(i, {}), y.get(i, 0), "13.2")
+    return samples
+
+
+def evaluated(layers: Sequence[Mapping[Cell, Series]], x: Sample) -> dict[int, Series]:
+    """Return the outputs at x for small t > 0, as Laurent polynomials without zero terms."""
+    acts: dict[Cell, Series] = {(i, 0): {0: v} for i, v in x.items()}
+    for number, layer in enumerate(reversed(layers), start=1):
+        acts = matrix_product(layer, acts, series_mul)
+        if number < len(layers):
+            acts = {i: p for i, p in acts.items() if p and p[min(p)] > 0}
+    return {i: p for (i, _), p in acts.items()}
+
+
+@certificate("OppositeTargetsCertificate", "SparseTraining", **DATA, opposite=place)
+def opposite_targets(problem: Typed, opposite: Cell, **data: Any) -> Answer:
+    """13.3: targets of the rank of all units that may act, and two that are opposite."""
+    samples, chain, (p, q) = data_set(problem, **data), problem["supports"], opposite
+    hidden, output = problem["hidden_biases"], problem["output_biases"]
+    ins, outs = union(x for x, _ in samples), union(y for _, y in samples)
+    if output and not hidden:
+        need(any(not x for x, _ in samples), "13.3: no sample x = 0")
+    if output and hidden:
+        need(len(chain) == 2, "13.3: both biases and deeper layers")
+        need(all(v.denominator == 1 for x, _ in samples for v in x.values()), "13.3: inputs")
+        still = [{-1: 1} | {i: int(v) for i, v in x.items()} for x, y in samples if not y]
+        need(modular_rank(still) == len(ins) + 1, "13.3: too few directions with the target 0")
+    need(all(v.denominator == 1 for _, y in samples for v in y.values()), "13.3: targets")
+    reached = spread(ins, [turn(support_of(support)) for support in reversed(chain[1:])])[-1]
+    feeding = {k for i, k in support_of(chain[0]) if i in outs}
+    units = feeding if hidden else feeding & reached
+    say(0, f"{len(units)} units may act")
+    targets = [{i: int(v) for i, v in y.items()} for _, y in samples]
+    need(modular_rank(targets) >= len(units), "13.3: the rank of the targets")
+    need(max(p, q) < len(samples), "13.3: no such samples")
+    negative = {i: -v for i, v in targets[q].items()}
+    need(targets[p] and targets[p] == negative, "13.3: not opposite, or 0")
+    why = f"its targets need every hidden unit, and those of samples {p} and {q} are opposite"
+    return "may_not_be_attained", f"{NO_OPTIMUM.format(len(samples))}{why}"
+
+
+pattern_form = typed(["NotClosedCertificate"])
+
+
+@certificate("RepeatedPatternCertificate", "SparseTraining", **DATA, closedness=pattern_form)
+def repeated_pattern(problem: Typed, closedness: Typed, **data: Any) -> Answer:
+    """13.4: more samples on a curve than units can tell apart, images under a limit."""
+    samples, chain = data_set(problem, **data), two(problem)
+    proof(closedness, closedness_of(chain, "real"), "not_closed")
+    inner = evidence(closedness)
+    rows, cols, points = inner["rows"], inner["columns"], set()
+    for x, y in samples:
+        s = x.get(cols[0], Fraction(0)) if cols else Fraction(0)
+        need(s > 0 and s not in points, "13.4: a point behind 0, or twice")
+        points.add(s)
+        powers = [s**e for e in range(1, len(cols) + 1)]
+        need(x == dict(zip(cols, powers, strict=True)), "13.4: no point of the curve")
+        image = [sum(map(operator.mul, row, powers)) for row in inner["limit"]]
+        need(y == nonzero(dict(zip(rows, image, strict=True))), "13.4: no image")
+    n, hidden = len(cols), problem["hidden_biases"]
+    feeding = {k for _, k in support_of(chain[0])}
+    units = {k for k, j in support_of(chain[1]) if j in cols and k in feeding}
+    wanted = n + 1 if hidden or problem["output_biases"] else n
+    most = (len(units) * (n if hidden else n - 1) + 1) * (wanted - 1)
+    need(len(samples) > most, f"13.4: no more than {most} samples")
+    why = "weights that attain its targets would make a product of a limit of products that is none"
+    return "may_not_be_attained", f"{NO_OPTIMUM.format(len(samples))}{why}"
+
+
+Entry = tuple[int, int, int]
+blocker = (index, {"row", "column"}, index, index, index)
+zero = (range(2), index, index)
+core_form = (index, couple, couple, index, [blocker], [zero], rational)
+REPAIR: dict[str, Form] = {
+    "answer": anything,
+    "closedness": anything,
+    "windows": [typed(["NotClosedCertificate"])],
+    "cores": [core_form],
+}
+
+
+def entries_in(supports: Chain) -> set[Entry]:
+    """Return the entries (factor, row, column) that are 1."""
+    return {(f, i, j) for f, support in enumerate(supports) for i, j in support_of(support)}
+
+
+@certificate("ClosedSupportCertificate", "NearestClosedSupport", **REPAIR)
+def repair(problem: Typed, answer: Typed, closedness: Any, windows: Any, cores: Any) -> Answer:
+    """Section 14: supports that are closed, and how many changes they need at least."""
+    given, new, charged = problem["supports"], answer["supports"], problem["costs"]
+    need(shapes(given) == shapes(new), "14.1: other shapes")
+    before, after = entries_in(given), entries_in(new)
+    removed, added = before - after, after - before
+    say(0, f"{len(removed)} entries are removed, {len(added)} added")
+    forbidden = {"remove": added, "add": removed, "both": ()}[problem["allow"]]
+    need(not forbidden, "14.2: a change that is not allowed")
+    changed, paid = removed | added, None
+    if charged is not None:
+        paid = sum((charged[f][a][b] for f, a, b in changed), Fraction(0))
+    if problem["keep_lines"]:
+        lines = [{(f, e[f]) for f, *e in entries} for entries in (before, after)]
+        need(lines[0] <= lines[1], "14.3: a line is cut off")
+    say(0, "the new supports are closed:")
+    proof(closedness, closedness_of(new, problem["field"]), "closed")
+    by_cores = weighed(cores, problem)
+    need(charged is None or not windows, "14.5: changes are counted")
+    for window in windows:
+        say(0, "an entry has to change in these rows or columns:")
+        proof(window, closedness_of(given, problem["field"]), "not_closed")
+    for name in ("rows", "columns"):
+        used = [i for window in windows for i in window[name]]
+        need(len(set(used)) == len(used), f"14.5: windows share {name}")
+    return new, len(changed), max(len(windows), by_cores), paid
+
+
+def weighed(cores: Iterable[Any], problem: Typed) -> Fraction | int:
     """14.6: return the bound that windows with weights prove."""
-    blocker = record(index, word("row", "column"), index, index, index)
-    zero = record(integer(0, 1), index, index)
-    form = record(index, couple, couple, index, many(blocker), many(zero), rational)
-    allow, total = problem["allow"], Fraction(0)
-    loads: dict[Entry, Fraction] = {}
-    for core in many(form)(value):
-        for entry in held(core, problem["supports"], allow):
-            loads[entry] = loads.get(entry, Fraction(0)) + core[-1]
-        total += core[-1]
+    total, loads = sum((core[-1] for core in cores), Fraction(0)), dict[Entry, Fraction]()
+    for core in cores:
+        entries = held(core, problem["supports"], problem["allow"])
+        loads = add(loads, dict.fromkeys(entries, core[-1]))
     for (f, a, b), load in loads.items():
         most = 1 if problem["costs"] is None else problem["costs"][f][a][b]
         need(load <= most, "14.6: the weights at an entry exceed its cost")
@@ -2303,35 +1993,29 @@ def weighed(value: Any, problem: Typed) -> Fraction | int:
     return math.ceil(total) if problem["costs"] is None else total
 
 
-def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
+def held(core: Any, pair: Chain, allow: str) -> set[Entry]:
     """14.6: return the entries that keep a window alive, after checking that it is one."""
     k, (i1, i2), (j1, j2), ell, blocking, zeros, weight = core
-    left, right = pair
-    terms, m, n = len(right), len(left), len(right[0])
-    need(k < terms and ell < terms and k != ell, "14.6: the terms")
-    need(max(i1, i2) < m and max(j1, j2) < n, "14.6: a row or column")
-    need(weight > 0, "14.6: the weight")
+    present, every = entries_in(pair), set(range(len(pair[1])))
+    need(k != ell and weight > 0, "14.6: the terms or the weight")
     six = {(0, i1, k), (0, i2, k), (1, k, j1), (1, k, j2), (0, i2, ell), (1, ell, j2)}
-    need(all(pair[f][a][b] for f, a, b in six), "14.6: one of the six entries is 0")
+    need(six <= present, "14.6: one of the six entries is 0")
     corners = [(i1, j1), (i1, j2), (i2, j1)]
     if allow != "remove":
         need(not blocking, "14.6: blockers, where entries may be added")
-        for f, a, b in zeros:
-            need(a < len(pair[f]) and b < len(pair[f][0]), "14.6: a zero does not exist")
-            need(not pair[f][a][b], "14.6: a zero is 1")
-        for i, j in corners:
-            for c in set(range(terms)) - {k}:
-                need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
+        exist = all(a < len(pair[f]) and b < len(pair[f][0]) for f, a, b in zeros)
+        need(exist and not present & set(zeros), "14.6: a zero is 1 or does not exist")
+        for (i, j), c in all_pairs(corners, every - {k}):
+            need((0, i, c) in zeros or (1, c, j) in zeros, "14.6: a zero is missing")
         return set(zeros) | (six if allow == "both" else set())
     need(not zeros, "14.6: zeros, where entries are removed")
 
     def over(i: int, j: int) -> set[int]:
-        return {c for c in range(terms) if left[i][c] and right[c][j]}
+        return {c for c in every if {(0, i, c), (1, c, j)} <= present}
 
     lines: dict[int, tuple[str, int]] = {}
     for c, way, line, i, j in blocking:
-        need(c < terms and c not in {k, ell, *lines}, "14.6: the term of a blocker")
-        need(i < m and j < n and line < (m if way == "row" else n), "14.6: a blocker's place")
+        need(c not in {k, ell, *lines}, "14.6: the term of a blocker")
         need(line != (i if way == "row" else j), "14.6: a blocker in its line")
         other = (line, j) if way == "row" else (i, line)
         need(over(i, j) == over(*other) == {c}, "14.6: a blocker's cells are not single")
@@ -2342,57 +2026,79 @@ def held(core: Any, pair: Sequence[Matrix], allow: str) -> set[Entry]:
     return six | {e for c, _, _, i, j in blocking for e in ((0, i, c), (1, c, j))}
 
 
+# Section 4: proofs and solutions
+
+
+def evidence(certificate: Typed) -> dict[str, Any]:
+    """Return the fields of a certificate in their forms."""
+    _, forms, _ = CERTIFICATES[certificate.kind]
+    return {name: read(form, certificate[name]) for name, form in forms.items()}
+
+
+def proof(certificate: Any, problem: Typed, value: str | None = None) -> None:
+    """Check a certificate of a problem, T1 and T2 or D1 to D4."""
+    need(is_typed(certificate, CERTIFICATES), "T1: no certificate")
+    (about, _, rule), answer = CERTIFICATES[certificate.kind], certificate["answer"]
+    need(about == problem.kind, "T1: a kind that is not listed")
+    need(certificate["problem"] == problem, "D2: about another problem")
+    need(is_typed(answer, [ANSWERS[about]]), "V1: an answer of another kind")
+    need(value in (None, answer.fields.get("value")), "D3: another verdict")
+    found = rule(problem, **evidence(certificate))
+    for name, wanted in zip(TYPES[answer.kind], found, strict=True):
+        need(answer[name] == wanted, f"V4: the {name} is not {wanted!r}")
+
+
+def believes(certificate: Any) -> bool:
+    """Whether the word of z3 is a part of a proof."""
+    if not isinstance(certificate, Typed):
+        return False
+    inner = [certificate.fields.get(name) for name in ("part", "closedness")]
+    return certificate.kind == "ExternalExclusionCertificate" or any(map(believes, inner))
+
+
+def judge(value: Typed) -> bool:
+    """Check a certificate, alone or in a solution; return whether it relies on z3."""
+    certificate = value["certificate"] if value.kind == "Solution" else value
+    need(certificate is not None, "S1: no certificate")
+    need(is_typed(value["problem"], ANSWERS), "T1: no problem of this page")
+    log.info("claim: %s", claim(value["problem"], certificate["answer"]))
+    proof(certificate, value["problem"])
+    answer, accuracy = certificate["answer"], Fraction(0)
+    need(answer == value["answer"], "S3: the answers differ")
+    if value.kind == "Solution":
+        need(value["status"] in PROVED, "S1: the status denies the certificate that is there")
+        if answer.kind == "ClosedSupport":
+            far = answer["changes"] if answer["cost"] is None else answer["cost"]
+            accuracy = Fraction(max(0, far - answer["lower_bound"])) / (far or 1)
+        tolerance = value["tolerance"] if value["status"] == "VERIFIED" else None
+        need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
+    return believes(certificate)
+
+
 def check(text: str) -> tuple[str, str]:
     """Return the outcome for a text and, if it was refused, why."""
+    outcome = "unreadable"
     try:
-        value = Reader().read(parse(text))
-        known = is_typed(value, ["Solution", *CERTIFICATES])
-        need(known, "4: neither a certificate nor a solution")
+        value = typed(["Solution", *CERTIFICATES])(Reader().read(parse(text)))
+        outcome = "refused"
+        return ("relies on", "z3") if judge(value) else ("accepted", "")
     except Refused as error:
-        return "unreadable", str(error)
-    try:
-        relies = judge(value, value["certificate"] if value.kind == "Solution" else value)
-    except Refused as error:
-        return "refused", str(error)
-    return ("relies on", "z3") if relies else ("accepted", "")
+        return outcome, str(error)
 
 
-def judge(value: Typed, certificate: Any) -> bool:
-    """Check a certificate, alone or in a solution; return whether it relies on z3."""
-    need(certificate is not None, "S1: no certificate")
-    need(is_typed(value["problem"], LISTED), "T1: no problem of this page")
-    log.info("claim: %s", claim(value["problem"], certificate["answer"]))
-    relies = proof(certificate, value["problem"])
-    need(certificate["answer"] == value["answer"], "S3: the answers differ")
-    if value.kind == "Solution":
-        proved = value["status"] in ("VERIFIED", "WEAK", "UNCHECKED")
-        need(proved, "S1: the status denies the certificate that is there")
-        if value["status"] == "VERIFIED":
-            accurate(value)
-    return relies
-
-
-def accurate(value: Typed) -> None:
-    """Check the tolerance of a solution, S5."""
-    tolerance, answer, accuracy = value.fields.get("tolerance"), value["answer"], Fraction(0)
-    if answer.kind == "ClosedSupport":
-        far = answer["changes"] if answer["cost"] is None else answer["cost"]
-        accuracy = Fraction(max(0, far - answer["lower_bound"])) / far if far else Fraction(0)
-    need(tolerance is None or accuracy <= tolerance, "S5: not within the tolerance")
+CLAIMS = {
+    "ClosednessVerdict": "the set of products with supports {0} ({1}) is {value}",
+    "TrainingVerdict": "an optimum of training with supports {0}: {value}",
+    "ClosedSupport": "closed supports near {0}: {changes} changes, at least {lower_bound}",
+}
 
 
 def claim(problem: Typed, answer: Any) -> str:
     """Return in words what a certificate claims."""
     shown = " * ".join("/".join("".join(map(str, row)) for row in s) for s in problem["supports"])
-    if is_typed(answer, ["ClosednessVerdict"]):
-        field = f" ({problem.fields.get('field', 'real')})"
-        return f"the set of products with supports {shown}{field} is {answer['value']}"
-    if is_typed(answer, ["TrainingVerdict"]):
-        return f"an optimum of training with supports {shown}: {answer['value']}"
-    if is_typed(answer, ["ClosedSupport"]):
-        counts = f"{answer['changes']} changes, at least {answer['lower_bound']}"
-        return f"closed supports near {shown}: {counts}"
-    return f"something about supports {shown}"
+    if not is_typed(answer, CLAIMS):
+        return f"something about supports {shown}"
+    return CLAIMS[answer.kind].format(shown, problem.fields.get("field", "real"), **answer.fields)
 
 
 EXAMPLE = """
@@ -2411,12 +2117,10 @@ EXAMPLE = """
 
 def load(path: Path) -> str:
     """Return the text of a file, R1."""
-    try:
-        regular = path.is_file() and path.stat().st_size <= 2**30
-        need(regular, "R1: no regular file of at most 2^30 bytes")
-        return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refused(f"R1: {error}") from None
+    need(
+        path.is_file() and path.stat().st_size <= 2**30, "not a regular file of at most 2^30 bytes"
+    )
+    return path.read_bytes().decode("utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -2427,10 +2131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.INFO)
     try:
-        text = EXAMPLE if chosen.file is None else load(chosen.file)
-        outcome, why = check(text)
-    except Refused as error:
-        outcome, why = "unreadable", str(error)
+        outcome, why = check(EXAMPLE if chosen.file is None else load(chosen.file))
+    except (Refused, OSError, UnicodeDecodeError) as error:
+        outcome, why = "unreadable", f"R1: {error}"
     words = {"relies on": "relies on z3: all else holds", "accepted": "accepted"}
     print(words.get(outcome, f"{outcome}: {why}"))
     return {"accepted": 0, "refused": 1, "unreadable": 2, "relies on": 3}[outcome]
