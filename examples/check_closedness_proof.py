@@ -323,7 +323,8 @@ class Reader:
         if not isinstance(value, dict):
             return value
         if not any(key.startswith("$") for key in value):
-            return {key: self.read(v, f"{path}/{key}", level + 1) for key, v in value.items()}
+            steps = {key: key.replace("~", "~0").replace("/", "~1") for key in value}
+            return {k: self.read(v, f"{path}/{steps[k]}", level + 1) for k, v in value.items()}
         if "$type" in value:
             self.known[path] = self.typed(value, path, level)
             return self.known[path]

@@ -24,7 +24,9 @@ def of_python(value: Any) -> Fraction:
 
 def is_exact(value: Any) -> bool:
     """Whether a value is an int, or a Fraction of Python's integers."""
-    return isinstance(value, int | Fraction) and type(value.numerator + value.denominator) is int
+    if not isinstance(value, int | Fraction):
+        return False
+    return type(value.numerator) is type(value.denominator) is int
 
 
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:

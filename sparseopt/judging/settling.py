@@ -124,15 +124,14 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
     """
     if _is_tensor(kind):
         return partial(_fields, frozenset())
-    usual = _is_usual(kind)
-    if usual and kind in _HELD:
+    if _is_usual(kind) and kind in _HELD:
         return _HELD[kind]
     if _imitates(kind):
         raise ProblemError(
             f"a {type.__dict__['__name__'].__get__(kind)} may answer otherwise than what it "
             "derives from; give that itself"
         )
-    if not usual or not dataclasses.is_dataclass(kind):
+    if not dataclasses.is_dataclass(kind):
         return None
     return partial(_fields, frozenset(field.name for field in dataclasses.fields(kind)))
 

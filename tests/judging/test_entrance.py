@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import UserList, deque
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from banks import small_network
 
 import sparseopt as so
-from sparseopt.interface.arrays import as_array, as_support
+from sparseopt.interface.arrays import as_array, as_figure, as_support
 from sparseopt.tools.reading.matrices import read_matrix
 
 LARGE = 2**53 + 1
@@ -57,14 +58,24 @@ def test_others_are_taken(value: Any) -> None:
     np.testing.assert_array_equal(as_array(value, "x"), np.asarray(value))
 
 
+class GivesMasked:
+    """An object that NumPy makes an array with a mask of."""
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
+        return np.ma.masked_array([[1.0, 0.0], [1.0, 1.0]], [[False, True], [False, False]])
+
+
 @pytest.mark.parametrize(
     "value",
     [
         [np.ma.masked_array([1.0, 0.0], [False, True]), [1.0, 1.0]],
         ([[1, 0], np.ma.masked_array([1, 0], [True, False])],),
         [[1, np.ma.masked], [0, 1]],
+        deque([np.ma.masked_array([1.0, 0.0], [False, True]), [1.0, 1.0]]),
+        UserList([np.ma.masked_array([1.0, 0.0], [False, True]), [1.0, 1.0]]),
+        GivesMasked(),
     ],
-    ids=["row", "deep", "entry"],
+    ids=["row", "deep", "entry", "deque", "UserList", "__array__"],
 )
 @pytest.mark.parametrize("take", [as_array, as_support])
 @pytest.mark.filterwarnings("ignore:.*masked element")
@@ -168,3 +179,37 @@ def test_matrix_files_are_not_rounded(tmp_path: Path) -> None:
             read_matrix(path)
     path.write_text(f"{head} real general\n1 2 3\n1 1 2\n1 2 1\n1 1 3\n")
     assert read_matrix(path).tolist() == [[5.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [np.int64(2**53 + 1), np.uint64(2**64 - 1), 2**53 + 1, 10**5000],
+    ids=["int64", "uint64", "int", "long"],
+)
+def test_figures_are_exact(value: Any) -> None:
+    with pytest.raises(so.ProblemError, match=r"noise is .*, which float64 does not hold"):
+        so.BasisPursuit(np.eye(2), [1.0, 2.0], noise=value)
+
+
+@pytest.mark.parametrize(
+    "value", [np.int64(2**53), np.uint64(2**63), Fraction(1, 8), np.float32(0.1)]
+)
+def test_figures_that_are_floats(value: Any) -> None:
+    assert as_figure(value, "x") == float(value)
+
+
+@pytest.mark.parametrize("tolerance", [Fraction(1, 8), np.float32(0.125), 1])
+def test_tolerances_go_through_json(tolerance: Any) -> None:
+    problem = so.SparseRegression(np.eye(2), [1.0, 2.0], so.L1(0.1))
+    solution = so.solve(problem, tolerance=tolerance, max_memory=2**63 - 1)
+    assert type(solution.tolerance) is float
+    assert so.from_json(solution.to_json()).tolerance == tolerance
+
+
+def test_options_may_be_texts_of_numpy() -> None:
+    network = small_network()
+    for affine in np.array(["as_is", "merged"]):
+        assert so.verify(so.solve(so.PathNorm(network, affine=affine))).ok
+    for form in np.array(["int8", "e4m3"]):
+        problem = so.RankOneQuantization([1.0, 0.3], [2.0, 0.7], form, form)
+        assert so.verify(so.solve(problem)).ok

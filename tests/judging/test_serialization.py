@@ -331,3 +331,12 @@ def test_reading_a_class_imports_its_home() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, *names], capture_output=True, text=True)
     assert done.stdout.split() == names, done.stderr
+
+
+def test_slashes_in_keys_do_not_mix_objects_up() -> None:
+    one, two = np.ones(1), np.zeros(2)
+    found = round_trip([{"a/b": one, "a": {"b": two}, "a~1b": two}, one, two])
+    assert isinstance(found, list)
+    assert found[1] is found[0]["a/b"]
+    assert found[2] is found[0]["a"]["b"] is found[0]["a~1b"]
+    np.testing.assert_array_equal(found[1], one)

@@ -16,7 +16,7 @@ from laws import law
 
 import sparseopt as so
 from sparseopt.inverse.fit import Penalty
-from sparseopt.judging import check
+from sparseopt.judging import check, settling
 from sparseopt.judging.settling import settle
 
 SUPPORTS = [[[1, 0], [0, 1]], [[1, 0], [0, 1]]]
@@ -108,6 +108,56 @@ class Plain(metaclass=EqualsFloat):
     """Is called plain where classes are compared by ==."""
 
 
+class OtherClass(ABCMeta):
+    """The class of classes of which nothing is known."""
+
+
+class Lying(str, metaclass=OtherClass):
+    """A text that is shown as another one."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "merged"
+
+
+class LyingFraction(Fraction, metaclass=OtherClass):
+    """A number that is another one where it is computed with."""
+
+    def as_integer_ratio(self) -> tuple[int, int]:
+        """Return 0."""
+        return 0, 1
+
+
+class LyingFormat(so.NumberFormat, metaclass=OtherClass):
+    """A record that derives from one of the core."""
+
+
+class LyingTensor(torch.Tensor):
+    """A tensor that is another one where it is computed with."""
+
+
+class HidesTensors(type(torch.Tensor)):  # type: ignore[misc]
+    """The class of classes of tensors that do not say so."""
+
+    def __getattribute__(cls, name: str) -> Any:
+        if name in ("detach", "__cuda_array_interface__"):
+            raise AttributeError(name)
+        return super().__getattribute__(name)
+
+
+class HiddenTensor(torch.Tensor, metaclass=HidesTensors):
+    """A tensor that says it is none."""
+
+
+class OwnProof(so.ReducedClosedCertificate):
+    """A certificate of a third party that derives from one of the core."""
+
+
+class Loose(metaclass=OtherClass):
+    """Derives from nothing of which the core knows anything."""
+
+
 class OnDevice:
     """Has what tensors have."""
 
@@ -160,6 +210,34 @@ def answering(value: Any) -> Callable[[], so.Check]:
 def holding(value: Any, about: Any = None) -> Callable[[], so.Check]:
     """Verify a certificate of a third party that holds a value."""
     return lambda: so.verify(Holding(Question(about), None, value))
+
+
+def _twin(kind: type) -> Any:
+    """Return an object of a class that equals another one."""
+
+    class Twins(OtherClass):
+        def __eq__(cls, other: object) -> bool:
+            return True
+
+        def __hash__(cls) -> int:
+            return hash(kind)
+
+    return Twins("Twin", (), {})()
+
+
+def _own_proof() -> Any:
+    found = so.solve(so.Closedness([[[1, 0], [0, 1], [0, 1]], [[1, 0], [0, 1]]]), "reduction")
+    return OwnProof(*(getattr(found.certificate, f.name) for f in fields(found.certificate)))
+
+
+def _after_twins() -> so.Check:
+    """Verify what was changed, after classes that equal those of the core were looked at."""
+    found = proof()
+    settling._is_found.cache_clear()
+    twins = list(map(_twin, (so.Closedness, so.ClosednessVerdict, type(found))))
+    assert so.verify(Holding(Question(twins), None)).ok
+    object.__setattr__(found.answer, "value", Plain())
+    return so.verify(found)
 
 
 def _with_parts() -> so.Check:
@@ -257,6 +335,15 @@ def forged() -> Iterator[tuple[str, Any]]:
     yield "an imitation of an array on a GPU", holding(OnGpu())
     yield "a record that derives from one of the core", holding(Format("int4"))
     yield "such a record in the question", holding(None, Format("int4"))
+    for name, value in {
+        "a text": Lying("as_is"),
+        "a number": LyingFraction(5),
+        "a record of the core": LyingFormat("int4"),
+        "a tensor": torch.eye(2).as_subclass(LyingTensor),
+        "a hidden tensor": torch.eye(2).as_subclass(HiddenTensor),
+    }.items():
+        yield f"{name} of a class of an unknown class", holding(None, value)
+    yield "a verdict after classes that equal those of the core", _after_twins
     yield "parts that a penalty does not have", _with_parts
     yield "a figure set past its constructor", _half
     yield "a judgement of what has another field", law(lambda: _changed(lambda d: d.popitem()))
@@ -291,6 +378,10 @@ def honest() -> Iterator[tuple[str, Any]]:
         "a record that derives from a class of the core": Engine(),
         "an object of an unknown class": OnDevice.__new__(type("Unknown", (), {})),
         "an object whose class equals that of floats": Plain(),
+        "an object of a class of an unknown class": Loose(),
+        "an object whose class equals that of lists": _twin(list),
+        "a certificate that derives from one of the core": _own_proof(),
+        "NumPy's own numbers": [np.int8(1), np.float32(1.0), np.str_("one"), np.uint64(1)],
     }.items():
         yield f"a third party's certificate of {name}", holding(value)
     regression = OwnRegression(np.eye(2), [1.0, 2.0], so.L1(0.5))
