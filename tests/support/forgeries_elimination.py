@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
 import numpy as np
+from laws import law
 
 import sparseopt as so
-from sparseopt.judging.exact import PANEL, PRIME, eliminate_modulo, rank_modulo, residues
+from sparseopt.judging.exact import (
+    PANEL,
+    PRIME,
+    eliminate_modulo,
+    is_exact,
+    rank_modulo,
+    residues,
+)
 
 RANKS: dict[str, Callable[[np.ndarray], int]] = {
     "in panels": rank_modulo,
@@ -44,6 +53,10 @@ def known() -> Iterator[tuple[str, Callable[[int], Callable[[], so.Check]]]]:
             yield f"{number}, {shape} of rank {rank} {name}", partial(claim, count, made, rank)
 
 
+def _is_inexact(value: Any) -> bool:
+    return not is_exact(value)
+
+
 def claim(
     count: Callable[[np.ndarray], int], made: np.ndarray, rank: int, off: int
 ) -> Callable[[], so.Check]:
@@ -55,6 +68,10 @@ def honest() -> Iterator[tuple[str, Any]]:
     """Yield true ranks."""
     for name, claimed in known():
         yield name, claimed(0)
+    for value in (1, True, Fraction(1, 3)):
+        yield f"{value!r} is exact", law(partial(is_exact, value))
+    for value in (1.0, "1", np.int64(1), Fraction(np.int64(1)), Fraction(1, np.int64(3))):
+        yield f"{value!r}, of {type(value).__name__}, is not", law(partial(_is_inexact, value))
 
 
 def forged() -> Iterator[tuple[str, Any]]:

@@ -12,10 +12,11 @@ from facets_of_skips import (
     of_one_weight,
 )
 from forgeries_identifiability_facets import BETWEEN, END, FREE, facets, one
-from identifiability_claims import Entries, dense, network
-from laws import numbered
+from identifiability_claims import PRIME, Entries, dense, network, place
+from laws import law, numbered
 
 import sparseopt as so
+from sparseopt.guarantees.settling import Settling
 from sparseopt.networks.linear import Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Add, Concat, Relu, Reshape, Select
@@ -34,6 +35,7 @@ def honest() -> Entries:
     yield "a weight that the unit before has settled", of_one_weight()
     yield "a ReLU of an entry, and one parameter", _of_one_parameter()
     yield "two units added to what they read, twice", added_twice((8, 5, 6))
+    yield "no scale settles what leads from a neuron to one of its scale", law(_leaves_a_loop)
 
 
 @numbered
@@ -53,6 +55,16 @@ def forged() -> Entries:
     line = "the outputs settle their | "
     yield line + "a factor that one cell leaves free", added((0,), (1,), cells=(1,))
     yield line + "a factor that the other cell leaves free", added((0,), (1,), cells=(0,))
+
+
+def _leaves_a_loop() -> bool:
+    """Whether w is left in v (h + w h), where h and the sum have one scale, which is not used."""
+    nodes = ("h", dense([[2.0]])), ("d", dense([[3.0]])), ("s", Add(), "h", "d")
+    problem = so.Identifiability(network(1, *nodes, ("y", dense([[5.0]]))))
+    settling = Settling(problem, np.empty((0, 2, 1)), PRIME, 0)
+    settling.settled[place(problem, "h.weight[0, 0]")] = True
+    settling.use_scales()
+    return not settling.settled[place(problem, "d.weight[0, 0]")]
 
 
 def _beside_a_constant(factor: float) -> so.FacetCertificate:

@@ -15,6 +15,7 @@ import numpy as np
 from laws import law, refusal
 
 import sparseopt as so
+from sparseopt.training import interpolation
 
 Pairs = Iterator[tuple[str, Any]]
 build = so.InterpolantCertificate.build
@@ -108,6 +109,7 @@ def honest() -> Pairs:
     yield "a line", solved([0.0, 3.0], [1.0, 2.0])
     yield "end slopes outweigh", solved([0.0, 1.0, 2.0], [0.0, 1.0, 3.0])
     yield "downwards", solved([0.0, 1.0, 2.0], [0.0, -1.0, -3.0])
+    yield "a gap over nothing", law(lambda: interpolation._over(1.0, Fraction(0)) == np.inf)
     rng = np.random.default_rng(0)
     t, v = rng.standard_normal(30), rng.standard_normal(30)
     yield "any data", solved(t, v)
