@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import scipy.sparse
@@ -24,6 +25,8 @@ from operator_laws import (
 from scipy.sparse.linalg import aslinearoperator as as_operator
 
 import sparseopt as so
+from sparseopt.inverse import squares
+from sparseopt.inverse.objective import Objective
 from sparseopt.inverse.operators import ColumnOperator
 
 Pairs = Iterator[tuple[str, Any]]
@@ -47,6 +50,11 @@ def honest() -> Pairs:
     for name, given in borderline().items():
         yield name, lambda given=given: so.verify(_at_zero(given))
     yield "sums of penalties", law(sums_are_taken)
+    yield "squares of stored columns, in pieces", law(squares_are_summed_piece_by_piece)
+    yield "rough products", law(rough_products_are_enclosed)
+    yield "weights of the target", law(weighted_targets_count_as_weighted)
+    far = so.SparseRegression(np.eye(3), [1e150, 1.0, 2.0], so.L1(0.1), [0.0, 1.0, 1.0])
+    yield "a huge value that does not count", so.solve(far).certificate
     yield "entries that are stored twice", law(duplicates_are_added)
 
 
@@ -320,3 +328,32 @@ def operators() -> Pairs:
     short = ColumnOperator(_Bare(lambda x: np.ones(5)), False)
     words = "matvec of the design returned shape (5,)"
     yield f"{words} | a row less", refusal(lambda: short[:, np.arange(2)])
+
+
+def squares_are_summed_piece_by_piece() -> bool:
+    """Of stored columns, some of them empty, the last pieces shorter than the others."""
+    dense = np.arange(21.0).reshape(3, 7) * (np.arange(7) % 3 > 0)
+    for piece in (1, 5, 9, 100):
+        with patch.object(squares, "_PIECE", piece):
+            found = squares.column_squares(scipy.sparse.csc_array(dense))
+        if not np.array_equal(found, np.square(dense).sum(axis=0)):
+            return False
+    return True
+
+
+def rough_products_are_enclosed() -> bool:
+    """Of vectors of different sizes, either of them first."""
+    problem = so.SparseRegression(np.eye(3), [1.0, 2.0, 3.0], so.L1(0.1), [1.0, 4.0, 9.0])
+    rough = Objective(problem, rough=True)
+    small, large = np.full(3, 2.0**-20), np.full(3, 2.0**20)
+    least = 2.0**-53 * 3.0 * 8.0
+    pairs = (small, large), (large, small)
+    return all(least <= rough._products(a, b, 1.0)[-1] <= 4.0 * least for a, b in pairs)
+
+
+def weighted_targets_count_as_weighted() -> bool:
+    """At x = 0."""
+    problem = so.SparseRegression(np.eye(3), [1.0, 2.0, 3.0], so.L1(0.1), [1.0, 4.0, 16.0])
+    objective = Objective(problem)
+    found = objective.objective_at_zero() * 4.0 ** (problem.scaled()._b + problem.scaled()._c)
+    return bool(0.999 * 80.5 < found <= 80.5)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from laws import law, refusal
 from pursuit_certificates import KINDS, MINIMUM, OBJECTIVE, Pairs, changed
-from subset_laws import bounds_hold
+from subset_laws import bounds_hold, nearly_dependent_columns_are_bounded
 
 import sparseopt as so
 
@@ -57,6 +57,7 @@ def honest() -> Pairs:
         )
     yield "best subset, no bound", changed(subsets()["subset"], dual=-1.0)
     yield "bounds over supports, exactly", law(bounds_hold)
+    yield "columns that nearly depend", law(nearly_dependent_columns_are_bounded)
 
 
 def forged() -> Pairs:

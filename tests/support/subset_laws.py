@@ -14,6 +14,7 @@ import sparseopt as so
 from sparseopt.inverse.fit import Fit
 from sparseopt.inverse.independence import smallest_singular_value
 from sparseopt.inverse.subset_bounds import Subsets, _doubled
+from sparseopt.inverse.subset_certificate import least_on
 from sparseopt.judging.rounding import UNIT, gamma
 
 
@@ -176,7 +177,7 @@ def doubled_products_hold() -> bool:
     """Whether products of blocks are off by half a last bit, and what they say is lost."""
     rng = np.random.default_rng(9)
     left, right = rng.standard_normal((2, 3, 4)), rng.standard_normal((2, 4, 2))
-    left[:, :, 1], right[:, 1] = left[:, :, 0], -right[:, 0] * (1.0 + 2.0**-40)
+    left[:, :, 1], right[:, 1] = left[:, :, 0], -right[:, 0] * (1.0 + 2.0**-50)
     right[:, :2] *= 2.0**60
     found, lost = _doubled(left, right)
     held = []
@@ -199,4 +200,14 @@ def many_gains_add_up() -> bool:
     gain = sum(most) / Fraction(subsets.least_eigenvalue) * (1 + Fraction(gamma(many - 5)))
     return left > 0.0 and Fraction(left) <= Fraction(float(found.rest[0])) - gain + Fraction(
         4 * UNIT
+    )
+
+
+def nearly_dependent_columns_are_bounded() -> bool:
+    """Whether the bound on a support is near the least objective, 1/8, where rounding is large."""
+    design = np.array([[1.0, 1.0], [0.0, 2.0**-50], [0.0, 0.0]])
+    problem = so.CardinalityRegression(design, [0.25, 0.25, 0.5], 2)
+    found = least_on(problem, np.arange(2), 1.0)
+    return (
+        Fraction(12, 100) < Fraction(found.array) * Fraction(2) ** found.exponent <= Fraction(1, 8)
     )
