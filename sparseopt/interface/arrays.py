@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cmath
+import contextlib
 import math
 import os
 import sys
@@ -202,23 +203,21 @@ def require_sound_indices(
 
 def as_figure(value: Any, name: str) -> float:
     """Return a stated number as a float; refuse what float64 does not hold, and all else."""
-    exact = int(value) if isinstance(value, np.integer) else value  # NumPy compares in float64
-    number = as_estimate(exact, name)
-    if number == exact or number != number:
-        return number
+    if isinstance(value, bool) or not isinstance(value, NUMBERS):
+        raise ProblemError(f"{name} must be a number, got {short(value)}")
+    with contextlib.suppress(OverflowError):
+        # NumPy would compare its integers in float64.
+        if (x := float(value)) == (value.item() if hasattr(value, "item") else value) or x != x:
+            return x
     raise ProblemError(f"{name} is {short(value)}, which float64 does not hold; round it first")
 
 
 def as_estimate(value: Any, name: str) -> float:
     """Return a number as a float, rounded: of predicted seconds and bytes nothing depends on it."""
-    if isinstance(value, bool) or not isinstance(value, NUMBERS):
-        raise ProblemError(f"{name} must be a number, got {short(value)}")
-    try:
-        return float(value)
-    except OverflowError as error:
-        raise ProblemError(
-            f"{name} is {short(value)}, which float64 does not hold; round it first"
-        ) from error
+    if isinstance(value, NUMBERS) and not isinstance(value, bool):
+        with contextlib.suppress(OverflowError):
+            return float(value)
+    return as_figure(value, name)
 
 
 def as_count(value: Any, name: str) -> int:

@@ -24,9 +24,7 @@ def of_python(value: Any) -> Fraction:
 
 def is_exact(value: Any) -> bool:
     """Whether a value is an int, or a Fraction of Python's integers."""
-    if not isinstance(value, int | Fraction):
-        return False
-    return type(value.numerator) is type(value.denominator) is int
+    return isinstance(value, int | Fraction) and {*map(type, value.as_integer_ratio())} == {int}
 
 
 def eliminate(rows: list[list[Any]], columns: int) -> list[int]:

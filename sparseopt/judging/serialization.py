@@ -97,7 +97,7 @@ class _Encoder:
 
     def _encode_dict(self, value: dict[Any, Any], path: str) -> Any:
         if all(isinstance(key, str) and not key.startswith("$") for key in value):
-            return {k: self.encode(v, f"{path}/{_step(k)}") for k, v in value.items()}
+            return {k: self.encode(v, _step(path, k)) for k, v in value.items()}
         items = [[k, v] for k, v in value.items()]
         return {"$map": self.encode(items, f"{path}/$map")}
 
@@ -155,7 +155,7 @@ class _Decoder:
         if not isinstance(value, dict):
             return value
         if not any(key.startswith("$") for key in value):
-            return {k: self.decode(v, f"{path}/{_step(k)}", level + 1) for k, v in value.items()}
+            return {k: self.decode(v, _step(path, k), level + 1) for k, v in value.items()}
         try:
             return self._decode_special(value, path, level + 1)
         except ProblemError as error:
@@ -214,9 +214,9 @@ class _Decoder:
         return cls(**fields)
 
 
-def _step(key: str) -> str:
-    """Return a key as a step of a path, as JSON pointers (RFC 6901) write it."""
-    return key.replace("~", "~0").replace("/", "~1")
+def _step(path: str, key: str) -> str:
+    """Return the path of what a key leads to, as JSON pointers (RFC 6901) write it."""
+    return f"{path}/{key.replace('~', '~0').replace('/', '~1')}"
 
 
 def _map_from_pairs(pairs: list[Any]) -> dict[Any, Any]:

@@ -45,30 +45,27 @@ def settle(question: Any, *given: Any, stated: bool = False) -> None:
     ProblemError
         For an object that is refused.
     """
-    _walk(question, stated, True, met := dict[int, Any]())
-    _walk(given, True, not _is_core(type(question)), met)  # type: ignore[arg-type]
+    _walk(question, stated, _LEFT_ALONE, met := dict[int, Any]())
+    _walk(given, True, _PLAIN if _is_core(type(question)) else _LEFT_ALONE, met)
 
 
-def _walk(value: Any, again: bool, lenient: bool, met: dict[int, Any]) -> None:
+def _walk(value: Any, again: bool, plain: frozenset[Any], met: dict[int, Any]) -> None:
     """Look at what was not met yet; where `again`, objects go through their constructors.
 
-    Where `lenient`, objects of which nothing is known are left alone.
+    Classes in `plain` hold nothing. With `_LEFT_ALONE` neither do others of which nothing is known.
     """
     met[id(value)] = value
     kind: Any = type(value)
-    if lenient and id(kind) in _NUMPY_SCALARS:
-        return
-    held = _lister(kind) if _is_usual(kind) else _lister.__wrapped__(kind)
-    if not lenient and (held is None or not (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
+    held = _lister(kind) if id(type(kind)) in _USUAL else _lister.__wrapped__(kind)
+    if plain is _PLAIN and not (held and (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
         raise ProblemError(
             f"a {kind.__name__} may answer otherwise than plain numbers and arrays; give what the "
             "constructors of the core make, numbers, texts, arrays, lists, tuples and dicts"
         )
     for part in () if held is None else held(value):
-        if id(part) not in met and (type(type(part)) is not type or type(part) not in _PLAIN):
-            _walk(part, again, lenient, met)
-    if again and _is_core(kind):
-        getattr(kind, "__post_init__", id)(value)
+        if id(part) not in met and (type(type(part)) is not type or type(part) not in plain):
+            _walk(part, again, plain, met)
+    (getattr(kind, "__post_init__", id) if again and _is_core(kind) else id)(value)
 
 
 def _fields(names: frozenset[str], value: Any) -> list[Any]:
@@ -91,11 +88,13 @@ _bases: Any = type.__dict__["__mro__"].__get__
 _USUAL = id(type), id(ABCMeta)
 """Of classes of other classes, ==, hash and attributes may be anything."""
 _SCALARS = np.bool_, np.float64, np.complex128, np.str_
-_PLAIN = frozenset((bool, int, float, complex, str, type(None), *_SCALARS))
+_PLAIN: frozenset[Any] = frozenset((bool, int, float, complex, str, type(None), *_SCALARS))
 """Of what holds nothing; not NumPy's other numbers, which wrap around or round what they meet."""
+_LEFT_ALONE = _PLAIN | set(np.sctypeDict.values())
 _SPARSE = frozenset(("data", "indices", "indptr", "_shape", "maxprint"))
 """Attributes of sparse arrays by rows or columns; what else is there need not be true."""
 _TENSORS = ("torch", "Tensor"), ("torch.nn", "Parameter"), ("cupy", "ndarray")
+_OF_TENSORS = "detach", "__cuda_array_interface__"
 _HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
     list: iter,
     tuple: iter,
@@ -108,8 +107,8 @@ _HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
 """What an object of a class holds."""
 _BASES = int, float, complex, str, np.generic, scipy.sparse.sparray, scipy.sparse.spmatrix
 _BASIC = frozenset(map(id, (*_BASES, *_HELD)))
-"""Identities of classes from which nothing may derive; then those of NumPy's own scalars."""
-_NUMPY_SCALARS = frozenset(map(id, np.sctypeDict.values()))
+"""Identities of classes from which nothing may derive, then those of classes that are derived."""
+_FREE = frozenset((id(Problem), id(Certificate)))
 
 
 @lru_cache(maxsize=512)
@@ -122,10 +121,8 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
         For derived classes of numbers, texts, arrays, tensors, containers and records of the core,
         but of problems and certificates, and for imitations of tensors.
     """
-    if _is_tensor(kind):
-        return partial(_fields, frozenset())
-    if _is_usual(kind) and kind in _HELD:
-        return _HELD[kind]
+    if _is_tensor(kind) or (id(type(kind)) in _USUAL and kind in _HELD):
+        return _HELD.get(kind, partial(_fields, frozenset()))
     if _imitates(kind):
         raise ProblemError(
             f"a {type.__dict__['__name__'].__get__(kind)} may answer otherwise than what it "
@@ -137,23 +134,16 @@ def _lister(kind: Any) -> Callable[[Any], Iterable[Any]] | None:
 
 
 def _imitates(kind: Any) -> bool:
-    _, *bases = _bases(kind)
-    if any(id(base) in _BASIC or _is_tensor(base) for base in (kind, *bases)):
+    known = set(map(id, bases := _bases(kind)))
+    if known & _BASIC or any(map(_is_tensor, bases)) or any(hasattr(kind, x) for x in _OF_TENSORS):
         return True
-    if hasattr(kind, "detach") or hasattr(kind, "__cuda_array_interface__"):
-        return True
-    if _is_core(kind) or any(base is Problem or base is Certificate for base in bases):
-        return False
-    return any(_is_core(base) and dataclasses.is_dataclass(base) for base in bases)
-
-
-def _is_usual(kind: Any) -> bool:
-    return id(type(kind)) in _USUAL
+    free = _is_core(kind) or known & _FREE
+    return not free and any(_is_core(b) and dataclasses.is_dataclass(b) for b in bases[1:])
 
 
 def _is_core(kind: Any) -> bool:
     """Whether a class is one of the core, where it is found by its name."""
-    return _is_usual(kind) and _is_found(kind)
+    return id(type(kind)) in _USUAL and _is_found(kind)
 
 
 @lru_cache(maxsize=512)

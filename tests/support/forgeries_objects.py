@@ -212,7 +212,7 @@ def holding(value: Any, about: Any = None) -> Callable[[], so.Check]:
     return lambda: so.verify(Holding(Question(about), None, value))
 
 
-def _twin(kind: type) -> Any:
+def _twin(kind: type, base: type = object, *arguments: Any) -> Any:
     """Return an object of a class that equals another one."""
 
     class Twins(OtherClass):
@@ -222,7 +222,7 @@ def _twin(kind: type) -> Any:
         def __hash__(cls) -> int:
             return hash(kind)
 
-    return Twins("Twin", (), {})()
+    return Twins("Twin", (base,), {})(*arguments)
 
 
 def _own_proof() -> Any:
@@ -343,6 +343,8 @@ def forged() -> Iterator[tuple[str, Any]]:
         "a hidden tensor": torch.eye(2).as_subclass(HiddenTensor),
     }.items():
         yield f"{name} of a class of an unknown class", holding(None, value)
+    pair = [_twin(Question), _twin(Question, str, "as_is")]
+    yield "a text of a class that equals one that was looked at", holding(None, pair)
     yield "a verdict after classes that equal those of the core", _after_twins
     yield "parts that a penalty does not have", _with_parts
     yield "a figure set past its constructor", _half
