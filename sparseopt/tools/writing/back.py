@@ -27,7 +27,8 @@ def write_back(network: Network, source: Any, path: str, example: Any = None) ->
     tensors = _changed(network, given, source, reader)
     with whole_file(path) as made:
         reader.save(source, tensors, made)
-        _require_same(network, _read_again(made, network, given, source, example), path)
+        after = _read_again(made, network, given, source, example)
+        _require_same(network, given, after, tensors, path)
 
 
 def _read_again(made: str, network: Network, given: Network, source: Any, example: Any) -> Network:
@@ -144,8 +145,13 @@ def _settings(node: Node) -> list[Any]:
     return [list(node.inputs), *(getattr(op, name) for name in names)]
 
 
-def _require_same(network: Network, after: Network, path: str) -> None:
-    """Refuse what was read again and is not the network."""
+def _require_same(
+    network: Network, given: Network, after: Network, tensors: dict[str, np.ndarray], path: str
+) -> None:
+    """Refuse what was read again and is not the network.
+
+    Only the bias of a normalization, if it is another than in `given`, may differ, by rounding.
+    """
     found = after.parameters()
     ends = [(n.input_shape, n.inputs, n.output, n.outputs) for n in (network, after)]
     if ends[0] != ends[1]:
@@ -166,18 +172,32 @@ def _require_same(network: Network, after: Network, path: str) -> None:
             name = f"{node.name}.{field}"
             other = found.get(name)
             same = other is not None and other.shape == array.shape
-            if same and field not in node.origin and node.shifts:
+            if same:
                 assert other is not None
-                narrow = any(a.dtype == np.float32 for a in found.values())
-                rtol = 1e-4 if narrow else 1e-9
-                # Each channel for itself: against its bias, and what it multiplies values by.
-                scale = np.abs(array) + np.abs(node.op.parameters().get("factor", 1.0))
-                same = bool(np.all(np.abs(array - other) <= rtol * scale))
-            elif same:
-                assert other is not None
-                same = np.array_equal(array, other)
+                before = given.by_name[node.name].op.parameters()[field]
+                if field in node.origin or not node.shifts or np.array_equal(array, before):
+                    same = np.array_equal(array, other)
+                else:
+                    narrow = any(a.dtype == np.float32 for a in found.values())
+                    room = _rounding(node, array, tensors, 1e-4 if narrow else 1e-9)
+                    same = bool(np.all(np.abs(array - other).ravel() <= room))
             if not same:
                 raise ProblemError(
                     f"{path!r} would not be what was meant: {name} is something else there; one "
                     "of its tensors is used in another place too; write a new file: leave out like="
                 )
+
+
+def _rounding(
+    node: Node, bias: np.ndarray, tensors: dict[str, np.ndarray], rtol: float
+) -> np.ndarray:
+    """Return how far the bias of each channel may be from shift - factor mean by rounding.
+
+    That of the shift as it is stored, at most what `rtol` leaves of the bias and of what the
+    channel multiplies values by.
+    """
+    factor = np.abs(np.ravel(node.op.parameters().get("factor", 1.0)).astype(np.float64))
+    mean, shift = (np.abs(tensors[name]) for name in node.shifts)
+    computed = 4 * np.finfo(np.float64).eps * (shift.astype(np.float64) + factor * mean)
+    stored = np.spacing(shift).astype(np.float64) + computed
+    return np.minimum(stored, rtol * (np.abs(bias.ravel()) + factor))

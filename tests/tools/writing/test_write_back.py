@@ -335,3 +335,34 @@ def test_each_channel_of_a_normalization_keeps_its_bias(tmp_path: Path) -> None:
     bias.ravel()[1] = 0.01
     with pytest.raises(so.ProblemError, match=r"norm\.bias is something else there"):
         so.write(network.with_parameters({"norm.bias": bias}), str(tmp_path / "b.onnx"), like=path)
+
+
+@pytest.mark.parametrize("also", [0.0, 1.0])
+def test_normalizations_that_share_their_shift_keep_one(tmp_path: Path, also: float) -> None:
+    """The second multiplies by so much that a shift of 1 is little beside its factor."""
+    node = helper.make_node
+    nodes = [
+        node("BatchNormalization", ["x", "one", "beta", "m1", "one"], ["a"], "a", epsilon=0.0),
+        node("Relu", ["a"], ["r"], name="r"),
+        node("MatMul", ["r", "V"], ["t"], name="t"),
+        node("BatchNormalization", ["t", "many", "beta", "m2", "one"], ["y"], "y", epsilon=0.0),
+    ]
+    tensors = {
+        "one": np.ones(2),
+        "many": np.full(2, 1e5),
+        "beta": np.array([0.5, -0.5]),
+        "m1": np.zeros(2),
+        "m2": np.zeros(2),
+        "V": 1e-5 * np.eye(2),
+    }
+    path = model(tmp_path / "a.onnx", nodes, tensors, 2, 2)
+    network = so.load_network(path)
+    bias = network.parameters()["a.bias"]
+    changed = network.with_parameters({"a.bias": bias + 1, "y.bias": bias + also})
+    if also:
+        so.write(changed, tmp_path / "b.onnx", like=path)
+        found = so.load_network(tmp_path / "b.onnx")
+        x = np.array([[1.0, 2.0], [-1.0, 0.25]])
+        np.testing.assert_array_equal(found.run(x), changed.run(x))
+    else:
+        refused(changed, path, tmp_path, r"y\.bias is something else there")
