@@ -31,15 +31,18 @@ _MOVING = {
         *("_unsafe_view", "detach"),
     )
 }
-# Operators that may return their first argument itself, without saying so in their schema.
+# Operators that may return the memory of an argument without saying so in their schema.
 _HANDING_ON = {
     f"aten.{name}"
     for name in (
-        *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "rrelu"),
-        *("dropout1d", "dropout2d", "dropout3d", "einsum", "meshgrid", "cartesian_prod"),
-        *("native_dropout", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes"),
+        *("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"),
+        *("type_as", "sum_to_size", "_unsafe_view", "atleast_1d", "atleast_2d", "atleast_3d"),
+        *("broadcast_tensors", "meshgrid"),
+        *("unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes"),
     )
 }
+# Those that do so where they are given one tensor, and make a new one of several.
+_HANDING_ONE_ON = {"aten.einsum", "aten.cartesian_prod"}
 # Functions of Python numbers that shape computations consist of.
 _NUMBERS = {operator.getitem, operator.mul, operator.add, operator.sub, operator.floordiv}
 
@@ -419,36 +422,49 @@ def as_array(tensor: torch.Tensor, what: str) -> np.ndarray:
 def mutates_shared_value(graph: torch.fx.Graph) -> bool:
     """Whether an in-place operation changes a value that something else still reads.
 
-    Where it does not, the operation may be read as the one that makes a new value.
+    Where it does not, the operation may be read as the one that makes a new value. Refused is one
+    that changes another value only by what an operator hands on undeclared: PyTorch itself does not
+    see that when it rewrites the program.
     """
     nodes = list(graph.nodes)
     position = {node: i for i, node in enumerate(nodes)}
+    declared: dict[torch.fx.Node, set[torch.fx.Node]] = {}
     family: dict[torch.fx.Node, set[torch.fx.Node]] = {}
+    shared = False
     for node in nodes:
-        members = {node}
-        for source in _aliased(node):
-            family[source] |= members
-            members = family[source]
-        for member in members if len(_aliased(node)) > 1 else (node,):
-            family[member] = members
-        if _written(node):
-            first = node.args[0] if node.args else None
-            if isinstance(first, list | tuple):
-                raise so.ProblemError(f"{packet(node)} writes in place to a list; write in a loop")
-            before = [m for m in members if position[m] < position[node]]
-            if any(m.op == "placeholder" for m in before):
-                return True
-            readers = [user for m in before for user in m.users if user is not node]
-            if any(position[user] > position[node] for user in readers):
-                handing = next((m for m in before if packet(m) in _HANDING_ON), None)
-                if handing is not None:
-                    raise so.ProblemError(
-                        f"{packet(node)} writes in place to the result of {packet(handing)}, which "
-                        "may be the very value that it was given, and which is read again after; "
-                        "leave out inplace=True, or clone the result first"
-                    )
-                return True
-    return False
+        _join(declared, node, _aliased(node))
+        _join(family, node, _handed(node) or _aliased(node))
+        if not _written(node):
+            continue
+        first = node.args[0] if node.args else None
+        if isinstance(first, list | tuple):
+            raise so.ProblemError(f"{packet(node)} writes in place to a list; write in a loop")
+        before = family[node] - {node}
+        read = {m for m in before if any(position[u] > position[node] for u in m.users)}
+        if not read <= declared[node]:
+            handing = next(m for m in nodes if m in before and _handed(m))
+            raise so.ProblemError(
+                f"{packet(node)} writes in place to the result or argument of {packet(handing)}, "
+                "which may be one and the same value, and the other is read again after; leave out "
+                "inplace=True, or clone the result first"
+            )
+        shared = shared or bool(read) or any(m.op == "placeholder" for m in before)
+    return shared
+
+
+def _join(
+    family: dict[torch.fx.Node, set[torch.fx.Node]],
+    node: torch.fx.Node,
+    sources: Sequence[torch.fx.Node],
+) -> None:
+    """Put a node into the family of its sources, which are one family from then on."""
+    members = family[sources[0]] if sources else set()
+    for source in sources[1:]:
+        if family[source] is not members:
+            members |= family[source]
+            family.update(dict.fromkeys(family[source], members))
+    members.add(node)
+    family[node] = members
 
 
 def _written(node: torch.fx.Node) -> bool:
@@ -456,12 +472,26 @@ def _written(node: torch.fx.Node) -> bool:
     return schema is not None and schema.is_mutable
 
 
+def _handed(node: torch.fx.Node) -> list[torch.fx.Node]:
+    """Return the arguments that the result of `node` may be though its schema is silent."""
+    given = [a for argument in node.args for a in _listed(argument)]
+    if packet(node) in _HANDING_ONE_ON:
+        return given if len(given) == 1 else []
+    if packet(node) in _HANDING_ON:
+        return given if isinstance(node.args[0], list | tuple) else given[:1]
+    return []
+
+
+def _listed(argument: Any) -> list[torch.fx.Node]:
+    """Return the nodes of an argument that is one or a list of them."""
+    items = argument if isinstance(argument, list | tuple) else [argument]
+    return [item for item in items if isinstance(item, torch.fx.Node)]
+
+
 def _aliased(node: torch.fx.Node) -> list[torch.fx.Node]:
-    """Return the nodes whose memory the result of `node` may share."""
+    """Return the node whose memory the result of `node` may share by its schema."""
     if node.op != "call_function":
         return []
-    if packet(node) in _HANDING_ON:
-        return node.all_input_nodes
     first = node.args[0] if node.args else None
     if node.target is operator.getitem:
         return [first] if isinstance(first, torch.fx.Node) else []

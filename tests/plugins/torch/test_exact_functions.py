@@ -188,12 +188,74 @@ class Handed(torch.nn.Module):
         lambda a: torch.unsafe_chunk(a, 2, 1)[0].clamp_(max=1000.0),
         lambda a: torch.einsum("ij->ij", a).clamp_(max=1000.0),
         lambda a: torch.meshgrid(a[0], a[0], indexing="ij")[1][0].clamp_(max=1000.0),
+        lambda a: torch.dropout(a, 0.5, False)[:, :2].clamp_(max=1000.0),
         lambda a: torch._foreach_clamp_max_([a], 1000.0),
     ],
 )
 def test_writing_in_place_to_what_was_handed_on_is_refused(operator: Any) -> None:
     with pytest.raises(so.ProblemError, match="writes in place to"):
         so.load_network(Handed(operator).eval(), torch.zeros(1, 4))
+
+
+class Late(torch.nn.Module):
+    """A write to dropout's result, behind what does not look like one at first."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.weight = torch.nn.Parameter(torch.eye(4))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        value = x
+        if self.kind == "behind a write to a view":
+            value = x + 1
+            value[:, :1] += 1
+            value = value * 2
+        elif self.kind == "behind a product":
+            value = torch.einsum("bi,oi->bo", x, self.weight)
+        elif self.kind == "of a view of the input":
+            value = x.view(1, 4)
+        torch.dropout(value, 0.5, False).clamp_(max=1000.0)
+        return value + 0
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["of the input", "of a view of the input", "behind a write to a view", "behind a product"],
+)
+def test_writing_to_what_was_handed_on_is_refused_wherever_it_stands(kind: str) -> None:
+    with pytest.raises(so.ProblemError, match=r"writes in place to .* aten\.dropout"):
+        so.load_network(Late(kind).eval(), torch.zeros(1, 4))
+
+
+class Skipped(torch.nn.Module):
+    """A residual layer whose own value is new memory, which is then written to."""
+
+    def __init__(self, operator: Any) -> None:
+        super().__init__()
+        self.operator = operator
+        self.weight = torch.nn.Parameter(torch.arange(16.0).reshape(4, 4) - 7)
+        self.register_buffer("mask", torch.tril(torch.ones(4, 4)))
+
+    def forward(self, x: torch.Tensor) -> Any:
+        value = x + 1
+        return self.operator(value, self.weight * self.mask) + value
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        lambda a, w: torch.relu_(torch.einsum("bi,oi->bo", a, w)),
+        lambda a, w: torch.nn.functional.rrelu(a).add_(1),
+        lambda a, w: torch.relu_(torch.dropout(a * 2, 0.5, False)),
+    ],
+)
+def test_writing_in_place_to_new_memory_is_read(operator: Any) -> None:
+    module = Skipped(operator).eval()
+    network = so.load_network(module, torch.zeros(1, 4))
+    x = torch.tensor([[-4.0, 2.0, -1.0, 3.0]])
+    expected = module(x).detach().numpy()
+    np.testing.assert_allclose(network.run(x.numpy().astype(float)), expected, rtol=1e-6)
 
 
 def test_writing_in_place_to_what_nothing_else_reads_is_read() -> None:
