@@ -11,6 +11,9 @@ import sparseopt as so
 from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 
+_Key = tuple[str, str]
+"""Domain and name."""
+
 
 def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
     """Refuse graphs that are too large once functions are written out, and recursive functions."""
@@ -23,14 +26,7 @@ def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
                 f"{name} defines {printable(operator)!r}, an operator of ONNX, anew; which of the "
                 "two is meant is not clear; give the function another name"
             )
-    calls = {
-        key: {(n.domain, n.op_type) for n in all_nodes(function.node)} & set(functions)
-        for key, function in functions.items()
-    }
-    try:
-        order = list(TopologicalSorter(calls).static_order())
-    except CycleError as error:
-        raise so.ProblemError(f"{name}: its functions call each other without end") from error
+    order = _callees_first(functions, name)
     sizes: dict[tuple[str, str], int] = {}
     for key in order:
         sizes[key] = _expanded(functions[key].node, sizes)
@@ -41,13 +37,30 @@ def require_few_nodes(model: onnx.ModelProto, name: str) -> None:
         )
 
 
+def _callees_first(functions: dict[_Key, onnx.FunctionProto], name: str) -> list[_Key]:
+    """Return the keys of functions, each after those that it calls."""
+    calls = {
+        key: {(n.domain, n.op_type) for n in all_nodes(function.node)} & set(functions)
+        for key, function in functions.items()
+    }
+    try:
+        return list(TopologicalSorter(calls).static_order())
+    except CycleError as error:
+        raise so.ProblemError(f"{name}: its functions call each other without end") from error
+
+
 def give_defaults(model: onnx.ModelProto, name: str) -> None:
     """Write defaults of functions' attributes into the calls, as the inliner forgets them."""
-    defaults = {(f.domain, f.name): f.attribute_proto for f in model.functions}
-    for owner in (model.graph, *model.functions):
-        own = {a.name for a in getattr(owner, "attribute_proto", ())}
+    functions = {(f.domain, f.name): f for f in model.functions}
+    defaults = {key: list(f.attribute_proto) for key, f in functions.items()}
+    # Attributes that have a value in every call, for which callers come before what they call.
+    known = {key: {*f.attribute, *(a.name for a in defaults[key])} for key, f in functions.items()}
+    inward = [functions[key] for key in reversed(_callees_first(functions, name))]
+    for owner in (model.graph, *inward):
+        own = known[owner.domain, owner.name] if isinstance(owner, onnx.FunctionProto) else set()
         for node in all_nodes(owner.node):
-            missing = {a.name: a for a in defaults.get((node.domain, node.op_type), ())}
+            key = (node.domain, node.op_type)
+            missing = {a.name: a for a in defaults.get(key, ())}
             for given in node.attribute:
                 default = missing.pop(given.name, None)
                 if default is not None and given.ref_attr_name and given.ref_attr_name not in own:
@@ -57,6 +70,9 @@ def give_defaults(model: onnx.ModelProto, name: str) -> None:
                         "whose own has none; export it again without functions"
                     )
             node.attribute.extend(missing.values())
+            if key in known:
+                values = {"", *own}
+                known[key] &= {a.name for a in node.attribute if a.ref_attr_name in values}
 
 
 def _expanded(nodes: Iterable[onnx.NodeProto], sizes: dict[tuple[str, str], int]) -> int:
