@@ -26,11 +26,9 @@ from sparseopt_onnx.attributes import Attributes
 from sparseopt_onnx.branches import written_out
 from sparseopt_onnx.constants import compute
 from sparseopt_onnx.external_data import Maps
-from sparseopt_onnx.functions import all_nodes
 from sparseopt_onnx.tensors import sparse_array, tensor_array
 
 Shape = tuple[int, ...]
-_FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE)
 Rule = Callable[["OnnxGraph", onnx.NodeProto], None]
 
 
@@ -84,13 +82,14 @@ class OnnxGraph:
         self._declared = [declared.get(name, []) for _, name in self.ends]
         shapes = self._input_shapes(inputs, example, whole)
         self.input_shapes = shapes
-        kinds = {i.type.tensor_type.elem_type for i in inputs if i.name in shapes}
+        kinds = {i.name: i.type.tensor_type.elem_type for i in inputs if i.name in shapes}
+        wide = {name: kind == onnx.TensorProto.DOUBLE for name, kind in kinds.items()}
         self.dtype: np.dtype[np.floating] = np.dtype(
-            np.float64 if onnx.TensorProto.DOUBLE in kinds else np.float32
+            np.float64 if any(wide.values()) else np.float32
         )
         """Of the inputs, and of values that nothing casts."""
-        casts = (a.i for n in all_nodes(self.nodes) if n.op_type == "Cast" for a in n.attribute)
-        self._two_types = len({*kinds, *casts} & set(_FLOATS)) > 1
+        self.types = {n: np.dtype(np.float64 if w else np.float32) for n, w in wide.items()}
+        """Of the values that were converted so far."""
         (first, shape), *more = ((printable(name), shape) for name, shape in shapes.items())
         self.builder = NetworkBuilder(shape, first, more=more)
         self.values: dict[str, Value] = dict(zip(shapes, self.builder.inputs, strict=True))
@@ -309,7 +308,8 @@ class OnnxGraph:
             if given is None:
                 return False
             self.attributes(node).ignore("saturate", "round_mode")  # of eight-bit floats
-            if self._two_types and not np.array_equal(given.astype(np.float32), given):
+            several = len(set(self.types.values())) > 1
+            if several and not np.array_equal(given.astype(np.float32), given):
                 raise so.ProblemError(
                     "it casts numbers that float32 does not hold to the type of a value, in a "
                     "model of float32 and float64; say the type: use Cast"
@@ -326,11 +326,21 @@ class OnnxGraph:
         self.constants.update(zip(node.output, results, strict=False))
         return True
 
-    def largest(self, bound: np.ndarray | None = None) -> float:
-        """Return the largest float of a value whose bound is a tensor, or only an attribute."""
-        if bound is not None:
-            return float(np.finfo(np.promote_types(bound.dtype, np.float32)).max)
-        return float(np.finfo(np.float64 if self._two_types else self.dtype).max)
+    def note_type(self, node: onnx.NodeProto) -> None:
+        """Note the type of what a node gives: that of the values that it reads, but for casts."""
+        if node.op_type == "Cast":
+            kind = onnx.helper.tensor_dtype_to_np_dtype(self.attributes(node).get("to"))
+        else:
+            read = node.input[1:2] if node.op_type == "CastLike" else node.input
+            constants = [c for name in read if (c := self.constant(name)) is not None]
+            found = [self.types[name] for name in read if name in self.types]
+            kind = [*found, *(c.dtype for c in constants if c.dtype.kind == "f"), self.dtype][0]
+        self.types.update((name, kind) for name in node.output if name in self.values)
+
+    def largest(self, node: onnx.NodeProto, bound: np.ndarray | None = None) -> float:
+        """Return the largest float of the value of a node whose bound is a tensor or attribute."""
+        kind = self.types.get(node.input[0], self.dtype) if bound is None else bound.dtype
+        return float(np.finfo(np.promote_types(kind, np.float32)).max)
 
     def finish(self) -> so.Network:
         """Return the network of the graph's output."""

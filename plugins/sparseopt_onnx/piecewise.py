@@ -36,12 +36,12 @@ def clip(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     """Clip, with bounds as attributes (before operator set 11) or constant inputs."""
     attributes = graph.attributes(node)
     bounds: list[float | None] = []
-    largest = graph.largest()
+    largest = graph.largest(node)
     for slot, key in ((1, "min"), (2, "max")):
         given = graph.optional(node, slot, key)
         value = attributes.get(key)
         if given is not None:
-            value, largest = float(given.reshape(())), graph.largest(given)
+            value, largest = float(given.reshape(())), graph.largest(node, given)
         elif value is None and graph.opset < 11:  # the standard's, in float64 too
             value = float(np.finfo(np.float32).max) * (-1.0 if key == "min" else 1.0)
         bounds.append(value)

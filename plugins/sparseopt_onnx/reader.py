@@ -264,4 +264,5 @@ def _convert_node(graph: OnnxGraph, node: onnx.NodeProto) -> None:
         raise so.ProblemError(reason)
     _require_one_type(graph, node)
     rule(graph, node)
+    graph.note_type(node)
     graph.attributes(node).require_all_read()

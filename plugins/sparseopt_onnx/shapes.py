@@ -217,7 +217,7 @@ def pad(graph: OnnxGraph, node: onnx.NodeProto) -> None:
     constant = float(attributes.get("value", 0.0))
     fill = constant if value is None else float(value.reshape(()))
     axes = graph.integers(node, 3, "axes")
-    lowest = mode == "constant" and fill <= -graph.largest(value)
+    lowest = mode == "constant" and fill <= -graph.largest(node, value)
     if mode == "constant" and not math.isfinite(fill) and not lowest:
         raise so.ProblemError(f"padding with the value {fill} is not supported")
     names = list(range(len(x.shape))) if axes is None else axes

@@ -283,14 +283,17 @@ def clipped_in_double() -> onnx.ModelProto:
     return model_with(nodes, (1, 3), constants, 17)
 
 
-def cast_like_double() -> onnx.ModelProto:
+def cast_like_double(like: bool) -> onnx.ModelProto:
+    """Return ``float(min(double(x), 2^24 + 1))``, in which CastLike may tell both types."""
+    first = helper.make_node("CastLike", ["x", "one"], ["d"])
     nodes = [
-        helper.make_node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
+        first if like else helper.make_node("Cast", ["x"], ["d"], to=TensorProto.DOUBLE),
         helper.make_node("CastLike", ["k", "d"], ["high"]),
         helper.make_node("Min", ["d", "high"], ["c"]),
         helper.make_node("Cast", ["c"], ["y"], to=TensorProto.FLOAT),
     ]
-    return model_with(nodes, (1, 3), {"k": np.array(2**24 + 1, np.int64)}, 17)
+    constants = {"k": np.array(2**24 + 1, np.int64), "one": np.array(1.0)}
+    return model_with(nodes, (1, 3), constants, 17)
 
 
 def bent_twice() -> onnx.ModelProto:
@@ -315,7 +318,8 @@ def bent_twice() -> onnx.ModelProto:
     ("model", "words"),
     [
         (clipped_in_double(), "its bound 1e\\+39 is so far away"),
-        (cast_like_double(), "numbers that float32 does not hold"),
+        (cast_like_double(like=False), "numbers that float32 does not hold"),
+        (cast_like_double(like=True), "numbers that float32 does not hold"),
         (bent_twice(), "both of its parts bend beyond"),
     ],
 )
@@ -372,3 +376,55 @@ def test_old_clips_in_double_have_the_bounds_of_the_standard() -> None:
                 so.load_network(model)
         else:
             assert so.load_network(model).run([-1.0, 2.0]).tolist() == [-1.0, 2.0]
+
+
+@pytest.mark.parametrize("bounds", [{}, {"min": 0.0}, {"min": 0.0, "max": 3.4028234663852886e38}])
+@pytest.mark.parametrize("first", [False, True])
+def test_old_clips_in_single_precision_have_no_bounds_beside_doubles(
+    bounds: dict[str, float], first: bool
+) -> None:
+    """What another value is cast to does not tell how far a float32 value reaches."""
+    to = {"single": TensorProto.FLOAT, "double": TensorProto.DOUBLE}
+    nodes = [
+        helper.make_node("Cast", ["x"], ["d"], to=to["double"]),
+        helper.make_node("Mul", ["d", "two"], ["e"]),
+        helper.make_node("Cast", ["e"], ["f"], to=to["single"]),
+        helper.make_node("Clip", ["f"], ["y"], **bounds),
+    ]
+    if first:
+        nodes = [
+            helper.make_node("Clip", ["x"], ["c"], **bounds),
+            helper.make_node("Cast", ["c"], ["d"], to=to["double"]),
+            helper.make_node("Mul", ["d", "two"], ["e"]),
+            helper.make_node("Cast", ["e"], ["y"], to=to["single"]),
+        ]
+    network = so.load_network(model_with(nodes, (1, 2), {"two": np.array(2.0)}, 10))
+    assert network.run([-1.0, 2.0]).tolist() == [0.0 if bounds else -2.0, 4.0]
+
+
+@pytest.mark.parametrize("given", [0.25, None])
+@pytest.mark.parametrize("required", [True, False])
+def test_attributes_that_every_call_gives_are_handed_on(
+    given: float | None, required: bool
+) -> None:
+    """A call that leaves the attribute out leaves the default of the inner function."""
+    model = leaky_function("my", "Leak")
+    call = helper.make_node("Leak", ["a"], ["b"], domain="my")
+    call.attribute.add(name="alpha", type=onnx.AttributeProto.FLOAT, ref_attr_name="slope")
+    model.functions.append(
+        helper.make_function(
+            *("my", "Outer", ["a"], ["b"], [call], model.opset_import),
+            attributes=["slope"] if required else [],
+            attribute_protos=[] if required else [helper.make_attribute("slope", 0.5)],
+        )
+    )
+    model.graph.node[0].op_type = "Outer"
+    model.graph.node[0].attribute.extend(
+        [] if given is None else [helper.make_attribute("slope", given)]
+    )
+    if required and given is None:
+        with pytest.raises(so.ProblemError, match="is handed on by a function whose own has none"):
+            so.load_network(model)
+        return
+    slope = 0.5 if given is None else given
+    assert so.load_network(model).run([-4.0, 1.0, 2.0]).tolist() == [-4.0 * slope, 1.0, 2.0]
