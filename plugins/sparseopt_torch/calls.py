@@ -91,8 +91,13 @@ class Call:
         return self.arguments
 
     def require_all_read(self) -> None:
-        """Refuse arguments that no rule has asked for."""
+        """Refuse arguments that no rule has asked for, but for dtypes.
+
+        The network is computed as floats, and a dtype that the first input has is not a new one.
+        """
+        read = (node.meta.get("val") for node in self.node.all_input_nodes[:1])
+        known = (*_FLOATS, *(value.dtype for value in read if torch.is_tensor(value)))
         for name in sorted(self._unread):
             value = self.arguments[name]
-            if value not in _FLOATS:  # as which the network is computed, but for rounding
+            if value not in known:
                 raise so.ProblemError(f"its argument {name}={printable(value)} is not supported")

@@ -26,6 +26,7 @@ from sparseopt_torch.module_check import Answer, ask, check_against_torch, requi
 from sparseopt_torch.module_export import export, is_batch, quiet, tied
 from sparseopt_torch.module_masks import add_mask, apply_masks, tensor_of, without_masks
 from sparseopt_torch.module_refusals import (
+    HALVES,
     cannot_run,
     require_evaluation,
     require_followable,
@@ -231,7 +232,7 @@ def _asked(
 ) -> tuple[torch.nn.Module, Inputs, Answer, list[str]]:
     """Return a module that runs, one sample, what it makes of that, and notes.
 
-    Modules in half precision run in float64, unless something in them insists.
+    Modules in half precision run in float64, unless something in them insists on theirs.
     """
     twin, notes = widened(module)
     for clean, said in ((twin, notes), (module, [])):
@@ -239,7 +240,9 @@ def _asked(
         sample = given.mapped(lambda t: t[:1]) if is_batch(clean, given) else given
         try:
             with quiet():
-                return clean, sample, ask(clean, sample), said
+                answer = ask(clean, sample)
+            if clean is module or not any(t.dtype in HALVES for t in answer.outputs):
+                return clean, sample, answer, said
         except Exception as error:
             if clean is module:
                 raise cannot_run(clean, example, given, error) from error

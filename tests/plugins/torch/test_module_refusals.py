@@ -127,6 +127,32 @@ def test_casts_to_half_precision_are_left_out_with_a_note() -> None:
     assert any("float16" in note for note in network.notes)
 
 
+class Averaged(nn.Module):
+    """The mean of three values in a precision of its own."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 3)
+        self.dtype = dtype
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.body(x).mean(1, keepdim=True, dtype=self.dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_means_in_the_precision_that_values_have_are_read(dtype: torch.dtype) -> None:
+    module = Averaged(dtype).to(dtype)
+    x = np.array([0.5, -1.0, 2.0, 0.25])
+    weight, bias = (p.detach().double().numpy() for p in module.parameters())
+    program = torch.export.export(module, (ROW.to(dtype),))
+    for network in (so.load_network(module, example=ROW), so.load_network(program)):
+        assert network.run(x) == pytest.approx((weight @ x + bias).mean(), rel=1e-12)
+        assert any("its rounding is not" in note for note in network.notes)
+    for other in (torch.float32, torch.float16 if dtype == torch.bfloat16 else torch.bfloat16):
+        with pytest.raises(so.ProblemError, match="its argument dtype="):
+            so.load_network(Averaged(dtype).to(other), example=ROW)
+
+
 def test_hopeless_programs_are_refused_before_they_are_converted(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
