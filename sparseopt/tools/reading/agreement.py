@@ -23,8 +23,10 @@ _FINE = 1e-9
 _FOLDED = 1e-6
 # By so much of the largest entry of an output a model in single precision may be off to be written.
 _LOST = 0.02
-# By so much of itself each value on the way is moved, to see what rounding in float64 can do.
-_MOVED = 2.0**-52
+# A value that is a sum of many terms is rounded more than once.
+_ROUNDINGS = 16.0
+# Roundings of one draw may cancel.
+_DRAWS = 4
 
 
 def is_small(network: so.Network) -> bool:
@@ -67,8 +69,9 @@ def require_agreement(
     Notes
     -----
     Differences may be rounding that the network magnifies. How much it magnifies is measured: by
-    the distance of the network's own results in float32 and float64; and in float64, where float32
-    has no digits left, by what becomes of it when each value on the way moves in its last digits.
+    the distance of the network's own results in float32 and float64; and, as where float32 has no
+    digits left or an output is 0 but for rounding, by what becomes of it when each value on the way
+    moves in its last digits.
     """
     compared = []
     for x in _samples(network, copies):
@@ -88,13 +91,15 @@ def require_digits(network: so.Network) -> None:
     """Raise `ProblemError` if in single precision little is left of what the network computes.
 
     As where a bound of 1e8 is added to values near 1, and taken off again. Infinite values are
-    left to others.
+    left to others, and outputs that are 0 but for rounding in float64 too.
     """
     for x in _samples(network):
         with np.errstate(over="ignore", invalid="ignore"):
             wide, narrow = (network.run(x.astype(t)).astype(float) for t in (float, np.float32))
             size, gap = _largest(network, wide), _distance(network, narrow, wide)
             lost = np.flatnonzero(np.isfinite(size) & np.isfinite(gap) & (gap > _LOST * size))
+        if lost.size:
+            lost = lost[size[lost] > _magnified(network, x, wide.ravel(), np.float64)[lost]]
         if lost.size:
             raise so.ProblemError(
                 f"in single precision the model would be off by {gap[lost[0]]:.3g} where outputs "
@@ -136,8 +141,8 @@ def _require_close(
     share = (10.0 if folded else 1e-6) if wide else 50.0
     # Where float32 overflows, there is no such excuse in float64.
     far &= gap > tolerance * size + share * _finite(_distance(network, again, found))
-    if far.any() and wide:
-        far &= ~(gap <= _magnified(network, x, found))
+    if far.any():
+        far &= ~(gap <= _magnified(network, x, found if wide else again, x.dtype))
     if far.any():
         if len(x) > 1:
             raise so.ProblemError(
@@ -152,17 +157,23 @@ def _require_close(
         )
 
 
-def _magnified(network: so.Network, x: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Return how far each output moves when each value on the way moves in its last digits."""
+def _magnified(network: so.Network, x: np.ndarray, found: np.ndarray, dtype: Any) -> np.ndarray:
+    """Return how far each output may move when each value on the way is rounded to a dtype.
+
+    `found` is what the network makes of x in float64.
+    """
     rng = np.random.default_rng(0)
+    digits = float(np.finfo(dtype).eps)
 
     def visit(node: Any, values: list[np.ndarray]) -> np.ndarray:
         result = node.op.run(values)
-        moved: np.ndarray = result * (1.0 + _MOVED * rng.uniform(-1.0, 1.0, result.shape))
+        moved: np.ndarray = result * (1.0 + digits * rng.uniform(-1.0, 1.0, result.shape))
         return moved
 
     with np.errstate(over="ignore", invalid="ignore"):
-        return _finite(_distance(network, network.walk(x, visit).ravel(), found))
+        moved = [network.walk(x.astype(np.float64), visit).ravel() for _ in range(_DRAWS)]
+        gaps = [_finite(_distance(network, values, found)) for values in moved]
+        return _ROUNDINGS * np.max(gaps, axis=0)
 
 
 def _distance(network: so.Network, a: np.ndarray, b: np.ndarray) -> np.ndarray:

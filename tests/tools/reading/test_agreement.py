@@ -280,3 +280,30 @@ def test_the_digits_of_each_output_count() -> None:
     ports = (Port("big", (1,)), Port("small", (1,)))
     with pytest.raises(so.ProblemError, match="in single precision the model would be off"):
         require_digits(replace(wide, outputs=ports))
+
+
+def centred() -> Network:
+    """Return values less their mean, times a million, and the mean of that, which is 0."""
+    mean = np.full((64, 64), 1 / 64)
+    layers = Dense(np.eye(64) - mean), Dense(np.vstack([1e6 * np.eye(64), mean[:1]]))
+    ports = Port("centred", (64,)), Port("zero", (1,))
+    return replace(chain((64,), *layers), outputs=ports)
+
+
+@pytest.mark.parametrize(("dtype", "offset"), [(np.float32, 1e-3), (np.float64, 1e-12)])
+def test_an_output_that_is_zero_but_for_rounding_is_no_misunderstanding(
+    dtype: Any, offset: float
+) -> None:
+    net = centred()
+
+    def reference(x: np.ndarray, more: float = 0.0) -> np.ndarray:
+        """Add up in another order, as other software does."""
+        values = x.astype(dtype).reshape(-1)
+        values = values - values[::-1].cumsum(dtype=dtype)[-1] / dtype(64)
+        zero = values[::-1].cumsum(dtype=dtype)[-1] / dtype(64)
+        return np.append(values * dtype(1e6), zero + dtype(more))
+
+    assert require_agreement(net, reference, dtype, NAME)
+    with pytest.raises(so.ProblemError, match="misunderstood an operator"):
+        require_agreement(net, lambda x: reference(x, offset), dtype, NAME)
+    require_digits(net)
