@@ -30,6 +30,7 @@ from sparseopt.pathnorm.contractions import Contraction, kernel
 MOST_EDGES = 1 << 25
 """Edges between neurons up to which networks are taken: their list has a gigabyte."""
 _NONE = np.array(-1)
+_UNFED = -2  # an entry that is none, told apart from padding of windows, which is no cell
 _EMPTY = np.empty((0, 0), dtype=np.int64)
 
 
@@ -235,12 +236,12 @@ class _Builder:
         self.count += found.size
         return np.where(np.isin(reads, self.zeros).all(axis=-1), -1, found)
 
-    def with_zeros(self, values: np.ndarray) -> np.ndarray:
-        """Return the neurons of a value, with ones that hold 0 for the entries that are none.
+    def with_zeros(self, values: np.ndarray, mark: int = -1) -> np.ndarray:
+        """Return what pools read, with neurons that hold 0 for the entries that are none.
 
-        One for each entry: a zero that pools share would tie their scales.
+        One for each place: a zero that pools share would tie their scales.
         """
-        none, start = values < 0, self.count
+        none, start = values == mark, self.count
         if none.any():
             self.reading("zero", "linear", np.full((int(none.sum()), 1), -1))
             self.zeros = np.append(self.zeros, np.arange(start, self.count))
@@ -376,10 +377,10 @@ def _of_rank_pool(
 
 @_neurons.register
 def _of_max_pool(op: MaxPool, values: Any, builder: _Builder, name: str, shape: Any) -> np.ndarray:
-    reads = builder.with_zeros(values[0])[..., None]  # -1 is padding, which is no cell
+    reads = np.where(values[0] < 0, _UNFED, values[0])[..., None]
     for window in op.windows:
         reads = _windowed(reads, window.axis, window.index)
-    return builder.reading(name, "pool", reads)
+    return builder.reading(name, "pool", builder.with_zeros(reads, _UNFED))
 
 
 @_neurons.register

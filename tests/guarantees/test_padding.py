@@ -11,7 +11,7 @@ import sparseopt as so
 from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Add, Concat, Input, Relu, Select
+from sparseopt.networks.operator import Add, Concat, Input, Relu, Reshape, Select
 from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, RankPool, Resample
 from sparseopt.tools.rescaling.groups import RescalingGroups
 
@@ -52,6 +52,61 @@ def test_the_orbit_of_pools_with_padding_is_that_of_the_groups() -> None:
     problem = so.Identifiability(network)
     assert problem.orbit == RescalingGroups(network).count == 2
     assert so.solve(problem).answer.value == "identifiable"
+
+
+OVERLAPPING = {
+    "pools": (padded(0, -1, 1), MaxPool((AxisWindow(0, np.array([[0, 1], [1, 2]])),))),
+    "sides of an image": (
+        padded(0, -1, 1),
+        Reshape((3, 1)),
+        MaxPool((AxisWindow(0, np.array([[0, 1], [1, 2]])), AxisWindow(1, np.array([[0, -1]])))),
+        Reshape((2,)),
+    ),
+    "averages": (
+        padded(0, -1, 1),
+        Resample((AxisMap(0, np.array([[0, 1], [1, 2]]), np.ones((2, 2)), np.ones(2, dtype=int)),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_windows_that_share_padding_have_scales_of_their_own(name: str) -> None:
+    """Both networks are x -> (10 max(x, 0), 21 max(x, 0)), or without the maxima, by any factor."""
+
+    def made(factor: float) -> Network:
+        first = Dense(np.array([[2.0 * factor], [3.0]]))
+        return chain((1,), first, *OVERLAPPING[name], Dense(np.diag([5.0 / factor, 7.0])))
+
+    problem = so.Identifiability(made(1.0), [[1.0], [2.0]])
+    assert problem.orbit == RescalingGroups(made(1.0)).count == 2
+    assert so.are_rescaling_equivalent(made(1.0), made(2.0))
+    solution = so.solve(problem)
+    assert solution.answer.value == "identifiable"
+    assert so.verify(solution).ok
+
+
+def test_sums_that_share_padding_have_scales_of_their_own() -> None:
+    nodes: list[Any] = [Node("x", Input((1,))), Node("h", Dense(np.array([[2.0], [3.0]])), ("x",))]
+    nodes += [Node("z", padded(-1, -1), ("h",)), Node("s", Add(), ("z", "h"))]
+    nodes += [Node("y", Dense(np.array([[5.0, 7.0]])), ("s",))]
+    network = Network(tuple(nodes), "y")
+    assert so.Identifiability(network).orbit == RescalingGroups(network).count == 2
+
+
+def test_a_bias_makes_a_neuron_of_padding() -> None:
+    """A pool of a unit and of a constant: the unit cannot be scaled without the constant."""
+    network = chain(
+        (1,),
+        Dense(np.array([[2.0], [3.0]])),
+        padded(0, -1, 1, -1),
+        Scale(None, np.array([0.0, 1.0, 0.0, 4.0])),
+        PAIRS,
+        Dense(np.array([[5.0, 7.0]])),
+    )
+    assert RescalingGroups(network).count == 2
+    scaled = so.rescale(network, [2.0, 4.0])
+    inputs = np.array([[-1.0], [0.25], [1.0], [3.0]])
+    assert np.array_equal(scaled.run(inputs), network.run(inputs))
 
 
 NOTHING = {

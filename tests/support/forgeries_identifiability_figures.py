@@ -195,6 +195,9 @@ def _scales() -> Entries:
     windows = ("s", Select(np.array(cells))), ("p", _pool((0, 1), (2, 3)))
     pairs = network(1, *windows, ("y", dense([[5.0, 1.0]])))
     yield "zeros that pools read", law(lambda: _reads(pairs, "p") == [[0, 1], [0, 2]])
+    windows = ("s", Select(np.array([0, -1]))), ("p", _pool((0, 1), (1, -1)))
+    shared = network(1, *windows, ("y", dense([[5.0, 1.0]])))
+    yield "a zero that windows share", law(lambda: _reads(shared, "p") == [[0, 1], [2, -1]])
 
 
 def _false_scales() -> Entries:

@@ -140,7 +140,7 @@ class RescalingGroups:
         unique, first = np.unique(order, return_index=True)
         ranks = np.empty(len(unique), dtype=np.int64)
         ranks[np.argsort(first, kind="stable")] = np.arange(len(unique))
-        # A padding zero that meets no unit has a label, but no unit: any factor suits it.
+        # Padding has a label, but no unit: any factor suits it.
         numbering = np.zeros(int(components.max()) + 1, dtype=np.int64)
         numbering[unique] = ranks
         return numbering[components]

@@ -25,6 +25,8 @@ from sparseopt.tools.tensor_order import of_tensor
 
 PINNED = 0
 """Label, and group, of the neurons whose factor is 1."""
+PADDING = 1
+"""Label of entries that hold 0 whatever the parameters: any factor suits them; they tie nothing."""
 
 
 class Ties:
@@ -50,7 +52,7 @@ class Ties:
         self.units: dict[str, np.ndarray] = {}
         self.weights: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.biases: dict[str, np.ndarray] = {}
-        self._next = PINNED + 1
+        self._next = PADDING + 1
         self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
         first = np.zeros((1,) * len(network.input_shape), dtype=np.int64)
         self.labels[network.nodes[0].name] = first
@@ -58,10 +60,12 @@ class Ties:
         self.unite(last, np.zeros_like(last))
         self._tie_shared()
 
-    def unite(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Record that labels agree, entry by entry."""
+    def unite(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Record that labels agree, entry by entry; return those of both together."""
         a, b = np.broadcast_arrays(a, b)
-        self._pairs.append((a.ravel(), b.ravel()))
+        tied = (a != PADDING) & (b != PADDING)
+        self._pairs.append((a[tied], b[tied]))
+        return np.where(a == PADDING, b, a)
 
     def components(self) -> np.ndarray:
         """Return the component of each label."""
@@ -121,7 +125,8 @@ class Ties:
 
     def along(self, labels: np.ndarray, axis: int) -> np.ndarray:
         """Tie the entries along an axis; return the labels with that axis of length 1."""
-        first = labels.take([0], axis=axis)
+        place = (labels == PADDING).argmin(axis=axis, keepdims=True)
+        first = np.take_along_axis(labels, place, axis)  # of those that are not padding
         if labels.shape[axis] > 1:
             self.unite(labels, first)
         return first
@@ -209,10 +214,9 @@ def _tie_groups(ties: Ties, reads: np.ndarray, gives: np.ndarray) -> None:
     if ties.scaled or len(reads) == 1:
         return
     if len(reads) > max(reads.shape[1], gives.shape[1]):
-        ties.unite(reads, reads[:, :1])
-        ties.unite(gives, reads[:, :1])
+        ties.unite(gives, ties.unite(ties.along(reads, 1), gives[:, :1]))
     else:
-        ties.unite(reads, reads[:1])
+        ties.along(reads, 0)
         ties.unite(gives, gives[:1])
 
 
@@ -239,6 +243,10 @@ def _scale(op: Scale, ties: Ties, name: str, values: Any, shapes: Any) -> np.nda
     """Keep the factor, and scale the bias along: a frozen batch normalization commutes."""
     labels: np.ndarray = values[0]
     if op.bias is not None:
+        if PADDING in labels:  # a bias makes neurons of it
+            labels = np.array(np.broadcast_to(labels, shapes[0]))
+            empty = labels == PADDING
+            labels[empty] = ties.fresh(int(empty.sum()))
         for axis, size in enumerate(op.bias.shape):
             if size == 1 and ties.scaled:
                 labels = ties.along(labels, axis)
@@ -264,10 +272,7 @@ def _permute(op: Permute, ties: Ties, name: str, values: Any, shapes: Any) -> np
 @labels_of.register
 def _select(op: Select, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
     flat = np.broadcast_to(values[0], shapes[0]).ravel()
-    result = np.array(flat[op.index])
-    empty = op.index < 0
-    result[empty] = ties.fresh(int(empty.sum()))
-    return _compact(result)
+    return _compact(np.where(op.index < 0, PADDING, flat[op.index]))
 
 
 @labels_of.register
@@ -284,10 +289,12 @@ def _concat(op: Concat, ties: Ties, name: str, values: Any, shapes: Any) -> np.n
 def _add(op: Add, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
     result: np.ndarray = values[0]
     for labels in values[1:]:
-        ties.unite(result, labels)
-        for axis, size in enumerate(labels.shape):
-            if size == 1:
-                result = result.take([0], axis=axis)
+        both = ties.unite(result, labels)
+        for part in (result, labels):
+            for axis, size in enumerate(part.shape):
+                if size == 1 and PADDING not in part:
+                    both = both.take([0], axis=axis)
+        result = both
     return result
 
 
@@ -302,7 +309,7 @@ def _windows(op: MaxPool | Resample, ties: Ties, name: str, values: Any, shapes:
         some = np.where(inside.any(axis=1), w.index.max(axis=1), 0)
         result = labels.take(some, axis=w.axis)
         for cells in np.where(inside, w.index, some[:, None]).T:
-            ties.unite(labels.take(cells, axis=w.axis), result)
+            result = ties.unite(result, labels.take(cells, axis=w.axis))
         labels = result
     return labels
 
