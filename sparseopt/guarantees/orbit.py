@@ -81,8 +81,8 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
     ----------
     wires : Wires
     ignore_zeros : bool
-        Whether parameters that are 0 set no equations, nor do pools and ReLUs of what then holds
-        0: more rescalings, for proofs that there is none.
+        Whether parameters that are 0 set no equations: more rescalings, for proofs that there is
+        none. Pools and ReLUs set none with what holds 0 whatever the other parameters.
     """
     size = wires.count + 1
     outputs = wires.outputs[wires.outputs >= 0] + 1
@@ -90,7 +90,7 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
     fixed = [np.stack([pinned, np.zeros_like(pinned)])]
     heads, tails, columns = (list[np.ndarray]() for _ in range(3))
     # Whether something not 0 comes into a neuron, behind one that stands for none.
-    fed = np.repeat([False, True, not ignore_zeros], [1, wires.inputs, size - 1 - wires.inputs])
+    fed = np.repeat([False, True, False], [1, wires.inputs, size - 1 - wires.inputs])
     for layer in wires.layers:
         if layer.kind != "linear":
             live = fed[layer.reads + 1]

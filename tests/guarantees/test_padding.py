@@ -85,6 +85,16 @@ def test_windows_that_share_padding_have_scales_of_their_own(name: str) -> None:
     assert so.verify(solution).ok
 
 
+def test_a_pruned_unit_ties_no_pools() -> None:
+    first = Dense(np.array([[2.0], [0.0], [3.0]]))
+    last = Dense(np.diag([5.0, 7.0]))
+    problem = so.Identifiability(chain((1,), first, padded(0, 1, 2, 1), PAIRS, last), [[1.0]])
+    assert problem.orbit == 2
+    solution = so.solve(problem)
+    assert solution.answer.value == "identifiable"
+    assert so.verify(solution).ok
+
+
 def test_sums_that_share_padding_have_scales_of_their_own() -> None:
     nodes: list[Any] = [Node("x", Input((1,))), Node("h", Dense(np.array([[2.0], [3.0]])), ("x",))]
     nodes += [Node("z", padded(-1, -1), ("h",)), Node("s", Add(), ("z", "h"))]
