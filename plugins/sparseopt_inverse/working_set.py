@@ -71,7 +71,7 @@ class WorkingSet(Solver[SparseRegression]):
         if not written and math.isinf(getattr(problem.real_design, "lost", 0.0)):
             return Refused(
                 "the design is a product of so many factors that what underflows in it is not "
-                "bounded; give its entries (design.to_numpy())"
+                "bounded; give its entries (design.to_dense())"
             )
         return Accepted()
 

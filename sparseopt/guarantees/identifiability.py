@@ -245,8 +245,6 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
 
 
 def _samples(value: Any, shape: tuple[int, ...]) -> np.ndarray:
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     value = unmasked(value, "inputs")
     array = as_array(value, "inputs")
     if array.dtype.kind in "biu":

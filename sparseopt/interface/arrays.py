@@ -87,6 +87,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
 def _as_new_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, str | os.PathLike):
         raise ProblemError(f"{name} is {short(str(value))}, no array; load a file first")
+    value = _of_tensor(value) if hasattr(value, "detach") else value
     _require_unmasked(value, name)  # first: NumPy warns of some masks, and raises at others
     try:
         array = np.asarray(unmasked(np.asanyarray(value), name))
@@ -103,6 +104,12 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
                     "float64 numbers"
                 )
     return array
+
+
+def _of_tensor(tensor: Any) -> Any:
+    """Return a tensor of torch as an array; NumPy knows neither gradients nor bfloat16."""
+    held = tensor.detach().cpu().resolve_conj()
+    return (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()
 
 
 def as_indices(value: Any, name: str) -> np.ndarray:
@@ -298,8 +305,6 @@ def as_support(value: Any, name: str) -> np.ndarray:
                 f"{limits.DENSE_ENTRIES} entries"
             )
         value = value.toarray()  # type: ignore[attr-defined]
-    elif hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     array = as_array(value, name)
     if array.ndim != 2:
         hint = "; for one matrix write [I]" if array.ndim == 1 else ""

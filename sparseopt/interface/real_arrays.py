@@ -37,8 +37,6 @@ def as_real(value: Any, name: str, dimensions: int, complex_too: bool = False) -
             f"the array itself, for instance {written}"
         )
     value = unmasked(value, name)
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     array = as_array(value, name)
     if array.dtype.kind == "c" and not complex_too:
         raise ProblemError(f"{name} is complex; only real numbers are taken here")

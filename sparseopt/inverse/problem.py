@@ -75,8 +75,6 @@ def _as_operator(value: Any) -> Any:
 def _as_numbers(value: Any, name: str) -> np.ndarray:
     """Return an array of floats or complex numbers; integers and booleans become float64."""
     value = unmasked(value, name)
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().resolve_conj().numpy()
     array = as_array(value, name)
     _require_numbers(array.dtype, name)
     return array if array.dtype.kind in "fc" else to_double(array, name)

@@ -32,8 +32,6 @@ def real_array(value: Any, name: str, dimensions: tuple[int, ...]) -> np.ndarray
         raise ProblemError(f"{name} is sparse, and is taken dense only; give {name}.toarray()")
     if value is None:
         raise ProblemError(f"{name} is None; give an array")
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
     array = as_array(value, name)
     if array.dtype.kind == "c":
         raise ProblemError(f"{name} is complex; a ReLU takes real numbers only")

@@ -17,13 +17,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from sparseopt.choosing.solving import solve
-from sparseopt.interface.arrays import as_array, to_double
+from sparseopt.interface.arrays import as_array, as_figure, to_double
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
 from sparseopt.interface.printing import short
@@ -186,7 +187,8 @@ def as_radius(value: Any, inputs: np.ndarray | None, network: Network) -> np.nda
     """
     if value is None:
         value = 1.0 if inputs is None else float(np.abs(inputs).max())
-    array = as_array(value, "input_bound")
+    exact = isinstance(value, Fraction)
+    array = as_array(as_figure(value, "input_bound") if exact else value, "input_bound")
     if array.dtype.kind not in "biuf" or not _broadcasts(array, network.input_shape):
         raise ProblemError(
             "input_bound must be a number, or an array that broadcasts to the input's shape "
@@ -210,10 +212,6 @@ def as_inputs(value: Any, network: Network) -> np.ndarray | None:
     """Return a calibration batch as float64, shape (n, *input); None stays None."""
     if value is None:
         return None
-    detach = getattr(value, "detach", None)
-    if detach is not None:
-        tensor = detach().cpu()  # NumPy knows no bfloat16
-        value = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     array = as_array(value, "inputs")
     if array.dtype.kind not in "biuf":
         raise ProblemError(f"inputs has dtype {array.dtype}; give an array of real numbers")
