@@ -96,7 +96,7 @@ class Blocks:
 
 
 def as_strength(value: Any, name: str = "strength") -> float:
-    """Return a finite number that is not negative; arrays and tensors of one number are taken."""
+    """Return a finite number that is not negative; arrays and tensors without axes are taken."""
     value = unmasked(value, name)
     strength = as_figure(value.item() if getattr(value, "shape", None) == () else value, name)
     if not math.isfinite(strength):

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from sparseopt.choosing.solving import solve
-from sparseopt.interface.arrays import as_figure
 from sparseopt.interface.context import Progress
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.plan import SolveError
 from sparseopt.interface.printing import short
 from sparseopt.interface.solution import Solution
+from sparseopt.inverse.blocks import as_strength
 from sparseopt.inverse.kinds import gap_of
 from sparseopt.inverse.problem import SparseRegression
 
@@ -205,10 +205,4 @@ def _as_strengths(strengths: Iterable[Any]) -> list[float]:
         ) from error
     if not listed:
         raise ProblemError("strengths is empty; give at least one, or None for a grid")
-    found = []
-    for k, value in enumerate(listed):
-        strength = as_figure(value, f"strength {k}")
-        if not (math.isfinite(strength) and strength >= 0):
-            raise ProblemError(f"strength {k} is {strength}; give finite numbers of at least 0")
-        found.append(strength)
-    return found
+    return [as_strength(value, f"strength {k}") for k, value in enumerate(listed)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_array, as_figure, as_int64, read_only
+from sparseopt.interface.arrays import as_array, as_figure, as_int64, read_only, to_double
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -70,7 +70,10 @@ class InterpolatingNetwork:
 
     def predict(self, inputs: ArrayLike) -> np.ndarray:
         """Return the outputs for inputs of any shape. O(size k)."""
-        t = as_array(inputs, "inputs").astype(np.float64)
+        t = as_array(inputs, "inputs")
+        if t.dtype.kind not in "biuf":
+            raise ProblemError(f"inputs has dtype {t.dtype}; give an array of real numbers")
+        t = to_double(t, "inputs")
         active = np.maximum(t[..., None] * self.hidden + self.biases, 0.0)
         return np.asarray(active @ self.outer + self.offset)
 

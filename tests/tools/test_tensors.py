@@ -42,3 +42,21 @@ def test_factors_and_ends_may_be_tensors(name: str) -> None:
     other = so.rescale(NETWORK, [2.0])
     ends = half.expand(2)
     assert so.OutputChange(NETWORK, other, -ends, ends).upper.tolist() == [0.5, 0.5]
+
+
+def test_factors_beyond_the_floats_are_refused() -> None:
+    with pytest.raises(so.ProblemError, match="overflow float64; give less extreme factors"):
+        so.rescale(NETWORK, [Fraction(10**400)])
+
+
+def test_strengths_of_a_path_may_be_tensors() -> None:
+    problem = so.SparseRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], so.L1(1.0))
+    expected = [found.answer.x.tolist() for found in so.path(problem, [1.0, 0.25])]
+    for strengths in (torch.tensor([1.0, 0.25]), [np.array(1.0), np.array(0.25)]):
+        assert [found.answer.x.tolist() for found in so.path(problem, strengths)] == expected
+
+
+def test_complex_inputs_of_an_interpolant_are_refused() -> None:
+    network = so.solve(so.MinimumNormInterpolant([0.0, 1.0, 2.0], [0.0, 1.0, 0.0])).answer
+    with pytest.raises(so.ProblemError, match="inputs has dtype complex128"):
+        network.predict([1j])

@@ -207,8 +207,12 @@ def _multiplied(name: str, array: np.ndarray, multiplier: np.ndarray) -> np.ndar
     """Return the product in the dtype of the array; refuse what changes the function."""
     if array.dtype == object:
         return np.asarray(array * cast(np.asarray(multiplier), array.dtype), dtype=object)
+    try:
+        floats = multiplier.astype(np.float64)
+    except OverflowError as error:  # of a Fraction
+        raise OutOfRange(f"{name} overflow {array.dtype}") from error
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        result = (array * multiplier.astype(np.float64)).astype(array.dtype)
+        result = (array * floats).astype(array.dtype)
     if not np.isfinite(result).all():
         raise OutOfRange(f"{name} overflow {array.dtype}")
     # Below the normal range digits are lost: of the quotient of two factors, and of a product.
