@@ -46,13 +46,14 @@ def test_factors_and_ends_may_be_tensors(name: str) -> None:
 
 def test_factors_beyond_the_floats_are_refused() -> None:
     with pytest.raises(so.ProblemError, match="overflow float64; give less extreme factors"):
-        so.rescale(NETWORK, [Fraction(10**400)])
+        so.rescale(NETWORK, np.array([Fraction(10**400)]))
 
 
 def test_strengths_of_a_path_may_be_tensors() -> None:
     problem = so.SparseRegression([[1.0, 0.0], [0.0, 1.0]], [3.0, 0.5], so.L1(1.0))
     expected = [found.answer.x.tolist() for found in so.path(problem, [1.0, 0.25])]
-    for strengths in (torch.tensor([1.0, 0.25]), [np.array(1.0), np.array(0.25)]):
+    given: tuple[Any, ...] = (torch.tensor([1.0, 0.25]), [np.array(1.0), np.array(0.25)])
+    for strengths in given:
         assert [found.answer.x.tolist() for found in so.path(problem, strengths)] == expected
 
 
