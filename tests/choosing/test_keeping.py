@@ -151,7 +151,6 @@ def no_field(problem: Any) -> None:
     object.__delattr__(problem, "target")
 
 
-
 @pytest.mark.parametrize("change", [deeper, another_class, no_field])
 def test_changes_of_all_kinds_are_undone(change: Callable[[Any], None]) -> None:
     penalty = so.L1(0.5)
