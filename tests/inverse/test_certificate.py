@@ -148,8 +148,8 @@ def test_build_takes_the_best_of_several_dual_points() -> None:
     rows = np.stack([good.dual_point, np.zeros(6)])
     assert Build(problem, good.answer.x, rows)[1].relative_gap < 1e-13
     assert Build(problem, good.answer.x, 1e300 * good.dual_point)[1].relative_gap < 1e-13
-    for x in (np.zeros(8), np.full(9, np.nan)):
-        with pytest.raises(so.ProblemError, match="9 finite numbers"):
+    for x, why in ((np.zeros(8), "9 numbers"), (np.full(9, np.nan), "x has a nan at entry")):
+        with pytest.raises(so.ProblemError, match=why):
             Build(problem, x)
     with pytest.raises(so.ProblemError, match="the objective leaves the range"):
         Build(problem, np.full(9, 1e200))

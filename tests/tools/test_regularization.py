@@ -90,8 +90,11 @@ def test_a_warm_start_is_used_and_checked() -> None:
     best = so.solve(problem("l1"))
     again = so.solve(problem("l1"), "working_set", start=best.answer.x)
     np.testing.assert_allclose(again.answer.x, best.answer.x, atol=1e-12)
-    for start in (np.zeros(3), [np.nan] * 12):
-        with pytest.raises(so.SolveError, match="start must be 12 numbers, got shape"):
+    for start, why in (
+        (np.zeros(3), "start must be 12 numbers, got shape"),
+        ([np.nan] * 12, "start has a nan at entry"),
+    ):
+        with pytest.raises(so.SolveError, match=why):
             so.solve(problem("l1"), "working_set", start=start)
 
 
