@@ -91,6 +91,7 @@ _SCALARS = np.bool_, np.float64, np.complex128, np.str_
 _PLAIN: frozenset[Any] = frozenset((bool, int, float, complex, str, type(None), *_SCALARS))
 """Of what holds nothing; not NumPy's other numbers, which wrap around or round what they meet."""
 _LEFT_ALONE = _PLAIN | set(np.sctypeDict.values())
+"""The same where a third party's judge, or the user's own question, answers for what is held."""
 _SPARSE = frozenset(("data", "indices", "indptr", "_shape", "maxprint"))
 """Attributes of sparse arrays by rows or columns; what else is there need not be true."""
 _TENSORS = ("torch", "Tensor"), ("torch.nn", "Parameter"), ("cupy", "ndarray")
@@ -107,8 +108,9 @@ _HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
 """What an object of a class holds."""
 _BASES = int, float, complex, str, np.generic, scipy.sparse.sparray, scipy.sparse.spmatrix
 _BASIC = frozenset(map(id, (*_BASES, *_HELD)))
-"""Identities of classes from which nothing may derive, then those of classes that are derived."""
+"""Identities of classes from which no class may derive."""
 _FREE = frozenset((id(Problem), id(Certificate)))
+"""The same of classes whose derived classes may derive from records of the core, too."""
 
 
 @lru_cache(maxsize=512)
