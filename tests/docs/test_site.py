@@ -81,7 +81,8 @@ def test_every_page_is_in_the_tables_of_contents() -> None:
 def test_each_use_starts_on_the_first_page_and_shows_code_that_is_run() -> None:
     """Three clicks at most: the first page, the start page of the use, a page it names."""
     index = (DOCS / "index.md").read_text(encoding="utf-8")
-    for name in ("start_closedness", "start_network", "start_solver"):
+    uses = ("closedness", "network", "factorization", "regression", "solver")
+    for name in (f"start_{use}" for use in uses):
         assert f":link: {name}" in index
         text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
         assert "<!-- test:" in text
