@@ -16,7 +16,7 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
 from sparseopt.networks.linear import check_bias, set_parameter
 from sparseopt.networks.operator import Operator, one_input
-from sparseopt.networks.parameters import Shape, cast
+from sparseopt.networks.parameters import Shape, as_integers, cast
 from sparseopt.networks.semiring import SUM, Matmul, Semiring
 
 # Columns of a convolution are gathered in pieces of at most this many entries, so that the first
@@ -29,7 +29,7 @@ _MOST = 1 << 28
 
 
 def _per_axis(values: Sequence[int], count: int, name: str) -> tuple[int, ...]:
-    result = tuple(map(whole_number, values or (1,) * count))
+    result = as_integers(values, name) or (1,) * count
     if len(result) != count or any(not 1 <= v <= _MOST for v in result):
         wanted = f"{count} positive integers, each at most {_MOST}"
         raise ProblemError(f"{name} must be {wanted}, got {short(result)}")
@@ -37,11 +37,14 @@ def _per_axis(values: Sequence[int], count: int, name: str) -> tuple[int, ...]:
 
 
 def _check_padding(padding: Sequence[Sequence[int]], count: int) -> tuple[tuple[int, int], ...]:
-    pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding or ((0, 0),) * count)
+    try:
+        pairs = tuple((whole_number(a), whole_number(b)) for a, b in padding) or ((0, 0),) * count
+    except (TypeError, ValueError):  # no pairs, or of something else
+        pairs = ()
     if len(pairs) != count or any(abs(v) > _MOST for pair in pairs for v in pair):
         raise ProblemError(
             f"padding must give (before, after) for {count} axes, each at most {_MOST} in size, "
-            f"got {short(pairs)}"
+            f"got {short(padding)}"
         )
     return pairs
 
@@ -63,16 +66,19 @@ class _Convolution(Operator):
     weight_fields: ClassVar[tuple[str, ...]] = ("weight",)
     bias_field: ClassVar[str | None] = "bias"
 
-    def _validate(self, outputs: int) -> None:
+    def _validate(self) -> None:
+        set_parameter(self, "weight")
         spatial = self.weight.ndim - 2
         if spatial < 1:
             raise ProblemError(f"weight of shape {self.weight.shape} has no kernel axes")
         for name in ("stride", "dilation"):
             object.__setattr__(self, name, _per_axis(getattr(self, name), spatial, name))
         object.__setattr__(self, "padding", _check_padding(self.padding, spatial))
-        if self.groups < 1 or self.weight.shape[0] % self.groups:
-            raise ProblemError(f"weight {self.weight.shape} does not split in {self.groups} groups")
-        check_bias(self, outputs)
+        groups, channels = self.groups, self.weight.shape[0]
+        if not isinstance(groups, int | np.integer) or groups < 1 or channels % groups:
+            raise ProblemError(
+                f"weight {self.weight.shape} does not split in {short(groups)} groups"
+            )
 
     @property
     def kernel(self) -> tuple[int, ...]:
@@ -121,8 +127,8 @@ class Conv(_Convolution):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        set_parameter(self, "weight")
-        self._validate(self.weight.shape[0])
+        self._validate()
+        check_bias(self, self.weight.shape[0])
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return (outputs, *spatial)."""
@@ -278,8 +284,8 @@ class ConvTranspose(_Convolution):
     groups: int = 1
 
     def __post_init__(self) -> None:
-        set_parameter(self, "weight")
-        self._validate(self.weight.shape[1] * self.groups)
+        self._validate()
+        check_bias(self, self.weight.shape[1] * self.groups)
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return (outputs, *spatial)."""

@@ -19,21 +19,18 @@ from sparseopt.networks.semiring import SUM, Semiring
 
 def set_parameter(operator: Operator, name: str, ndim: int | None = None) -> None:
     """Validate the array field `name` of a frozen operator in place."""
-    value = getattr(operator, name)
-    if value is None:
-        return
-    array = as_parameter(value, name)
-    if ndim is not None and array.ndim != ndim:
-        raise ProblemError(f"{name} must have {ndim} axes, got shape {array.shape}")
-    object.__setattr__(operator, name, array)
+    if operator.has(name):
+        array = as_parameter(getattr(operator, name), name)
+        if ndim is not None and array.ndim != ndim:
+            raise ProblemError(f"{name} must have {ndim} axes, got shape {array.shape}")
+        object.__setattr__(operator, name, array)
 
 
 def check_bias(operator: Operator, size: int) -> None:
     """Validate a bias of that many entries in place."""
     set_parameter(operator, "bias", 1)
-    bias = operator.bias  # type: ignore[attr-defined]
-    if bias is not None and bias.shape != (size,):
-        raise ProblemError(f"bias has shape {bias.shape}, must be ({size},)")
+    if operator.has("bias") and (shape := operator.bias.shape) != (size,):  # type: ignore[attr-defined]
+        raise ProblemError(f"bias has shape {shape}, must be ({size},)")
 
 
 @json_type
@@ -119,10 +116,8 @@ class Scale(Operator):
         """Return the shape of the input."""
         old = one_input(inputs, "Scale")
         for name, array in self.parameters().items():
-            fits = array.ndim == len(old) and all(
-                m in (1, n) for m, n in zip(array.shape, old, strict=True)
-            )
-            if not fits:
+            sizes = zip(array.shape, old, strict=False)
+            if array.ndim != len(old) or any(m not in (1, n) for m, n in sizes):
                 raise ProblemError(f"{name} of shape {array.shape} does not fit a value {old}")
         return old
 
@@ -170,10 +165,12 @@ class Neuron(Operator):
     def __post_init__(self) -> None:
         set_parameter(self, "weight", 1)
         set_parameter(self, "bias", 0)
-        if self.kind not in ("id", "relu", "pool"):
+        if not isinstance(self.kind, str) or self.kind not in ("id", "relu", "pool"):
             raise ProblemError(f"a neuron is id, relu or pool, not {short(self.kind)}")
-        if not isinstance(self.rank, int) or not 1 <= self.rank <= self.weight.size:
-            raise ProblemError(f"a pool of {self.weight.size} inputs has no rank {self.rank}")
+        if not isinstance(self.rank, int | np.integer) or not 1 <= self.rank <= self.weight.size:
+            raise ProblemError(
+                f"a pool of {self.weight.size} inputs has no rank {short(self.rank)}"
+            )
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the scalar shape ()."""

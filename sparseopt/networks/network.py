@@ -6,7 +6,6 @@ Several inputs or outputs of a source are joined into one, and remembered as `Po
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -116,8 +115,7 @@ class Network:
                 raise ProblemError(
                     f"names of nodes, texts, must be unique and not empty: {node.name!r}"
                 )
-            unknown = [name for name in node.inputs if name not in shapes]
-            if unknown:
+            if unknown := [name for name in node.inputs if name not in shapes]:
                 raise ProblemError(
                     f"node {node.name!r} reads {unknown[0]!r}, which no earlier node provides; "
                     "list the nodes in topological order (a cycle has none)"
@@ -176,9 +174,8 @@ class Network:
         """For each node the used nodes that read it, once per use, in order."""
         result: dict[str, list[str]] = {node.name: [] for node in self.nodes}
         for node in self.nodes:
-            if node.name in self.used:
-                for name in node.inputs:
-                    result[name].append(node.name)
+            for name in node.inputs if node.name in self.used else ():
+                result[name].append(node.name)
         return {name: tuple(users) for name, users in result.items()}
 
     @cached_property
@@ -264,8 +261,7 @@ class Network:
         ``visit(node, values)`` gives the value of each further node from those of its
         predecessors; values are dropped once nothing needs them any more.
         """
-        left = Counter({name: len(users) for name, users in self.consumers.items()})
-        left[self.output] += 1
+        left = {name: len(users) + (name == self.output) for name, users in self.consumers.items()}
         values = {self.nodes[0].name: first}
         for node in self.nodes[1:]:
             if node.name not in self.used:
@@ -452,7 +448,7 @@ def chain(size: Sequence[int], *layers: Operator) -> Network:
     >>> chain((2,), Dense(np.ones((3, 2))), Relu(), Dense(np.ones((1, 3)))).run([1.0, 1.0])
     array([6.])
     """
-    nodes = [Node("input", Input(tuple(size)))]
+    nodes = [Node("input", Input(size))]  # type: ignore[arg-type]
     for position, op in enumerate(layers):
         nodes.append(Node(f"{position}:{type(op).__name__}", op, (nodes[-1].name,)))
     return Network(tuple(nodes), nodes[-1].name)

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 import networkx as nx
+import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 
@@ -126,9 +127,9 @@ def neuron_attributes(graph: nx.DiGraph, node: Any) -> tuple[str, Any, int]:
             raise ProblemError(f"node {node!r} has k={rank!r} but is not a pool; remove k")
         return kind, None if kind == "input" else bias, 1
     rank = 1 if rank is None else rank
-    if not isinstance(rank, int) or not 1 <= rank <= fan_in:
+    if not isinstance(rank, int | np.integer) or not 1 <= rank <= fan_in:
         raise ProblemError(
             f"node {node!r} is a pool of {fan_in} predecessors with k={rank!r}; "
             f"k must be an integer from 1 to {fan_in}"
         )
-    return kind, bias, rank
+    return kind, bias, int(rank)

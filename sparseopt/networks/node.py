@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.operator import Operator
@@ -51,8 +52,7 @@ class Node:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "shifts"):
-            names = getattr(self, name)
-            if not isinstance(names, list | tuple):
+            if not isinstance(names := getattr(self, name), list | tuple):
                 raise ProblemError(f"{name} of a node must be a list, got {type(names).__name__}")
             object.__setattr__(self, name, tuple(names))
         if self.layouts or self.tensor_shapes:
@@ -68,7 +68,7 @@ class Node:
         """Refuse layouts that do not name each entry of a parameter once."""
         held = self.op.parameters()
         for name, places in self.layouts.items():
-            array = np.asarray(places)
+            array = as_array(places, f"the layout of {name!r}")
             fits = name in self.origin and name in held and array.shape == held[name].shape
             each = fits and np.array_equal(np.sort(array, axis=None), np.arange(array.size))
             if not each or array.dtype.kind not in "iu":

@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from inspect import isabstract
-from operator import index as whole_number
 from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import INTEGERS, read_only
+from sparseopt.interface.arrays import INTEGERS, as_array, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.networks.parameters import Shape, Transform, cast
+from sparseopt.interface.printing import short
+from sparseopt.networks.parameters import Shape, Transform, as_integers, cast
 from sparseopt.networks.semiring import SUM, Semiring
 
 
@@ -148,8 +148,8 @@ def one_input(inputs: Sequence[Shape], what: str) -> Shape:
 
 def require_axis(axis: int, shape: Shape, what: str) -> None:
     """Refuse an axis outside the shape."""
-    if not 0 <= axis < len(shape):
-        raise ProblemError(f"{what}: axis {axis} does not exist in a value of shape {shape}")
+    if not isinstance(axis, int | np.integer) or not 0 <= axis < len(shape):
+        raise ProblemError(f"{what}: axis {short(axis)} does not exist in a value of shape {shape}")
 
 
 @json_type
@@ -161,7 +161,7 @@ class Input(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(map(whole_number, self.size)))
+        object.__setattr__(self, "size", as_integers(self.size, "size"))
         if any(n <= 0 for n in self.size):
             raise ProblemError(f"the input has shape {self.size}; every size must be positive")
 
@@ -189,7 +189,7 @@ class Reshape(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "size", tuple(map(whole_number, self.size)))
+        object.__setattr__(self, "size", as_integers(self.size, "size"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return `size` if the number of entries agrees."""
@@ -216,7 +216,7 @@ class Permute(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "axes", tuple(map(whole_number, self.axes)))
+        object.__setattr__(self, "axes", as_integers(self.axes, "axes"))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the permuted shape."""
@@ -247,7 +247,7 @@ class Select(Operator):
     is_wiring: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        index = np.asarray(self.index)
+        index = as_array(self.index, "index")
         if index.dtype.str[1:] not in INTEGERS or index.size == 0:
             raise ProblemError("Select needs a non-empty array of integer positions")
         object.__setattr__(self, "index", read_only(index.astype(np.int64, copy=False)))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from operator import index as whole_number
 from typing import Any
 
 import numpy as np
 
 from sparseopt.interface.arrays import as_array, read_only, require_finite, to_double
 from sparseopt.interface.errors import ProblemError
+from sparseopt.interface.printing import short
 from sparseopt.judging.exact import is_exact
 
 Shape = tuple[int, ...]
@@ -42,6 +44,14 @@ def as_parameter(value: Any, name: str) -> np.ndarray:
         )
     require_finite(array, name)
     return read_only(array)
+
+
+def as_integers(values: Any, name: str) -> tuple[int, ...]:
+    """Return integers in a list, a tuple or an array as a tuple; refuse everything else."""
+    try:
+        return tuple(map(whole_number, values))
+    except TypeError:
+        raise ProblemError(f"{name} must be a list of integers, got {short(values)}") from None
 
 
 def cast(array: np.ndarray, dtype: np.dtype) -> np.ndarray:

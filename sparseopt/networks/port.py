@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import index as whole_number
 from typing import Any
 
 import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.networks.parameters import Shape
+from sparseopt.networks.parameters import Shape, as_integers
 
 
 @json_type
@@ -37,7 +36,7 @@ class Port:
     shape: Shape
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shape", tuple(map(whole_number, self.shape)))
+        object.__setattr__(self, "shape", as_integers(self.shape, f"the shape of {self.name!r}"))
         if self.size < 1:
             raise ProblemError(f"{self.name!r} has shape {self.shape}; every size must be positive")
 

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseopt.interface.arrays import INTEGERS, read_only
+from sparseopt.interface.arrays import INTEGERS, as_array, read_only
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.interface.printing import short
 from sparseopt.networks.operator import Operator, one_input, require_axis, unchecked
 from sparseopt.networks.parameters import Shape, Transform, as_parameter, cast
 from sparseopt.networks.semiring import SUM, Semiring
 
 
 def _index(value: np.ndarray, what: str) -> np.ndarray:
-    index = np.asarray(value)
+    index = as_array(value, what)
     if index.ndim != 2 or not index.size or index.dtype.str[1:] not in INTEGERS or index.min() < -1:
         raise ProblemError(f"{what} must be a matrix of cells (outputs, window), -1 for padding")
     return read_only(index.astype(np.int64, copy=False))
@@ -51,14 +52,14 @@ class AxisMap:
     def __post_init__(self) -> None:
         index = _index(self.index, "index")
         weight = as_parameter(self.weight, "weight")
-        divisor = np.asarray(self.divisor)
+        divisor = as_array(self.divisor, "divisor")
         if weight.shape != index.shape or divisor.shape != index.shape[:1]:
             raise ProblemError(f"shapes differ: {index.shape}, {weight.shape}, {divisor.shape}")
         if divisor.dtype.str[1:] not in INTEGERS or divisor.min() < 1:
             raise ProblemError("divisor must hold positive integers")
-        object.__setattr__(self, "index", index)
-        object.__setattr__(self, "weight", weight)
-        object.__setattr__(self, "divisor", read_only(divisor.astype(np.int64, copy=False)))
+        divisor = read_only(divisor.astype(np.int64, copy=False))
+        for name, array in (("index", index), ("weight", weight), ("divisor", divisor)):
+            object.__setattr__(self, name, array)
 
     def with_rows(self, index: np.ndarray, weight: np.ndarray, divisor: np.ndarray) -> AxisMap:
         """Return a map along the same axis without validation, for weights in logarithms."""
@@ -104,6 +105,14 @@ class AxisMap:
         return np.moveaxis(result, 0, axis)
 
 
+def _all_of(cls: type, values: Any, what: str) -> tuple[Any, ...]:
+    """Return a list of objects of a class as a tuple; refuse everything else."""
+    parts = tuple(values) if isinstance(values, Iterable) else (values,)
+    if not all(isinstance(part, cls) for part in parts):
+        raise ProblemError(f"{what} must be a list of {cls.__name__} objects, got {short(values)}")
+    return parts
+
+
 def _windowed_shape(old: Shape, maps: Sequence[tuple[int, np.ndarray]], what: str) -> Shape:
     new = list(old)
     for axis, index in maps:
@@ -129,7 +138,7 @@ class Resample(Operator):
     maps: tuple[AxisMap, ...]
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "maps", tuple(self.maps))
+        object.__setattr__(self, "maps", _all_of(AxisMap, self.maps, "maps"))
 
     @property
     def windows(self) -> tuple[AxisMap, ...]:
@@ -208,10 +217,8 @@ class MaxPool(Operator):
     windows: tuple[AxisWindow, ...]
 
     def __post_init__(self) -> None:
-        if not all(isinstance(w, AxisWindow) for w in self.windows):
-            raise ProblemError("windows of a maximum are AxisWindows; maps with weights are not")
-        windows = tuple(AxisWindow(w.axis, w.index) for w in self.windows)
-        object.__setattr__(self, "windows", windows)
+        windows = _all_of(AxisWindow, self.windows, "windows of a maximum")
+        object.__setattr__(self, "windows", tuple(AxisWindow(w.axis, w.index) for w in windows))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape with the pooled axes resized."""
@@ -261,8 +268,8 @@ class RankPool(Operator):
         """Return the shape without the axis."""
         old = one_input(inputs, "RankPool")
         require_axis(self.axis, old, "RankPool")
-        if not isinstance(self.rank, int) or not 1 <= self.rank <= old[self.axis]:
-            raise ProblemError(f"{old[self.axis]} entries have no rank {self.rank}")
+        if not isinstance(self.rank, int | np.integer) or not 1 <= self.rank <= old[self.axis]:
+            raise ProblemError(f"{old[self.axis]} entries have no rank {short(self.rank)}")
         return (*old[: self.axis], *old[self.axis + 1 :])
 
     def edges(self, inputs: Sequence[Shape], output: Shape) -> int:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import sparseopt as so
 from sparseopt.networks.convolution import Conv, ConvTranspose
@@ -14,8 +19,9 @@ from sparseopt.networks.network import Network, chain
 from sparseopt.networks.neurons import NeuronGraph
 from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Add, Concat, Input, Operator, Permute, Relu, Reshape, Select
+from sparseopt.networks.port import Port
 from sparseopt.networks.semiring import LARGEST, LOG
-from sparseopt.networks.window import AxisMap, MaxPool, RankPool, Resample
+from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, RankPool, Resample
 from sparseopt.tools.reading.window_cells import (
     adaptive_positions,
     average_map,
@@ -252,7 +258,7 @@ def test_shapes_that_do_not_fit_are_refused(name: str) -> None:
         (lambda: max_window(0, pool_positions(2, 1, 1, (1, 0)), 2), "entirely in the padding"),
         (lambda: average_map(0, pool_positions(2, 1, 1, (1, 0)), 2, None), "entirely"),
         (lambda: pool_positions(2, 3, 1), "does not fit"),
-        (lambda: MaxPool((total_map(0, 2, False),)), "maps with weights"),
+        (lambda: MaxPool((total_map(0, 2, False),)), "a list of AxisWindow"),
         (lambda: Input((3, 0)), "positive"),
         (lambda: AxisMap(0, np.zeros((1, 1), int), np.ones((1, 1)), np.zeros(1, int)), "positive"),
     ],
@@ -286,6 +292,58 @@ def test_padding_may_crop_more_than_there_is(pad: tuple[int, int]) -> None:
     assert y.tolist() == wanted
     (back,) = op.adjoint(np.ones((1, 1, len(wanted))), [(1, 3)])
     assert back.tolist() == [[[float(0 <= i + pad[0] < len(wanted)) for i in range(3)]]]
+
+
+def test_integers_may_stand_in_arrays() -> None:
+    """Of NumPy and torch, empty ones too; they mean what the same tuples do."""
+    pads, twos, none = np.array([[0, 1], [2, -1]]), np.array([2, 1]), np.array([], dtype=int)
+    weight = np.ones((2, 1, 2, 2))
+    for made in (Conv, ConvTranspose):
+        wanted = made(weight, None, (2, 1), ((0, 1), (2, -1)), (2, 1), 2)
+        for read in (np.array, torch.tensor):
+            found = made(weight, None, read(twos), read(pads), read(twos), np.int64(2))
+            assert so.to_json(found) == so.to_json(wanted)
+        assert so.to_json(made(weight, None, none, none, none)) == so.to_json(made(weight))
+    network = chain(twos, Reshape(torch.tensor([1, 2])), Permute(np.array([1, 0])))  # type: ignore[arg-type]
+    assert network.output_shape == (2, 1)
+    assert Port("a", twos).shape == (2, 1)  # type: ignore[arg-type]
+    assert RankPool(0, np.int64(2)).run([np.array([[3.0, 1.0]])]) == 1.0  # type: ignore[arg-type]
+    assert Neuron(np.ones(3), None, "pool", np.int64(2)).rank == 2  # type: ignore[arg-type]
+
+
+def test_windows_may_be_generated() -> None:
+    windows = [max_window(axis, pool_positions(2, 2, 1), 2) for axis in (0, 1)]
+    assert len(MaxPool(iter(windows)).windows) == 2  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("odd", [1.5, [1.5], "ab", None, np.ones((3, 2))], ids=str)
+def test_what_holds_no_integers_is_refused_by_name(odd: Any) -> None:
+    convolution = Conv(np.ones((2, 1, 2, 2)))
+    transposed = ConvTranspose(convolution.weight)
+    builds: list[tuple[str, Callable[[], object]]] = [
+        *(
+            (name, partial(replace, layer, **{name: odd}))  # type: ignore[misc]
+            for layer in (convolution, transposed)
+            for name in ("stride", "padding", "dilation", "groups")
+        ),
+        ("size", lambda: Input(odd)),
+        ("size", lambda: Reshape(odd)),
+        ("axes", lambda: Permute(odd)),
+        ("shape", lambda: Port("a", odd)),
+        ("axis", lambda: Concat(odd).shape([(2,)])),
+        ("axis", lambda: RankPool(odd).shape([(2,)])),
+        ("axis", lambda: MaxPool((AxisWindow(odd, np.array([[0, 1]])),)).shape([(2,)])),
+        ("rank", lambda: RankPool(0, odd).shape([(2,)])),
+        ("rank", lambda: Neuron(np.ones(2), None, "pool", odd)),
+        ("neuron", lambda: Neuron(np.ones(2), None, odd)),
+        ("maps", lambda: Resample(odd)),
+        ("windows", lambda: MaxPool(odd)),
+        ("index", lambda: AxisWindow(0, odd)),
+        ("Select|index", lambda: Select(odd)),
+    ]
+    for name, build in builds:
+        with pytest.raises(so.ProblemError, match=name):
+            build()
 
 
 def test_ranks_are_whole_numbers() -> None:
