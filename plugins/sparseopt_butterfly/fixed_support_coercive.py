@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 import sparseopt as so
+from sparseopt.interface.printing import short
+from sparseopt.interface.real_arrays import as_real
 from sparseopt.judging.scaling import times_power
 from sparseopt.supports.coercive import Part, parts_of
 from sparseopt_butterfly.fixed_support_parts import (
@@ -67,15 +69,13 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
     def __post_init__(self) -> None:
         if self.restarts < 0 or self.sweeps < 1:
             raise ValueError("restarts must be at least 0 and sweeps at least 1")
+        object.__setattr__(self, "start", as_start(self.start))
 
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take every problem with a decay."""
         if not problem.decay:
             return so.Refused("the decay is 0; use alternating_least_squares")
-        shapes = tuple(support.shape for support in problem.supports)
-        if self.start is not None and tuple(np.shape(f) for f in self.start) != shapes:
-            return so.Refused(f"the factors to start with must have shapes {shapes}")
-        return so.Accepted()
+        return start_fits(self.start, problem)
 
     def solve(
         self, problem: so.FixedSupportFactorization, context: so.Context
@@ -94,6 +94,29 @@ class CoerciveDescent(so.Solver[so.FixedSupportFactorization]):
         m, n = problem.target.shape
         r = problem.supports[0].shape[1]
         return 2.0**20 + 16.0 * m * n * r
+
+
+def as_start(start: Any) -> Factors | None:
+    """Return factors to start with as arrays; refuse what is no pair of matrices."""
+    if start is None:
+        return None
+    if not isinstance(start, list | tuple | np.ndarray) or len(start) != 2:
+        raise so.ProblemError(f"start must be a pair of factors, got {short(start)}")
+    left, right = (as_real(f, "a factor of start", 2, complex_too=True) for f in start)
+    return left, right
+
+
+def start_fits(
+    start: Factors | None, problem: so.FixedSupportFactorization
+) -> so.Accepted | so.Refused:
+    """Refuse factors to start with of other shapes than the problem's, and complex ones beside a
+    real target."""
+    shapes = tuple(support.shape for support in problem.supports)
+    if start is not None and tuple(f.shape for f in start) != shapes:
+        return so.Refused(f"the factors of start must have shapes {shapes}")
+    if start is not None and any(map(np.iscomplexobj, start)) and problem.target.dtype.kind != "c":
+        return so.Refused("start is complex, and the target real")
+    return so.Accepted()
 
 
 Settings = Any
@@ -165,7 +188,7 @@ def _given(settings: Settings, part: Part, exponent: int, dtype: type) -> Factor
     """Return the component's part of the factors to start with, in safe units."""
     if settings.start is None:
         return None
-    x, y = (times_power(np.asarray(f).astype(dtype), -exponent // 2) for f in settings.start)
+    x, y = (times_power(f.astype(dtype), -exponent // 2) for f in settings.start)
     return x[part.left], y[part.right]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 import sparseopt as so
 from sparseopt.supports.coercive import one_cell, parts_of
-from sparseopt_butterfly.fixed_support_coercive import search_parts
+from sparseopt_butterfly.fixed_support_coercive import as_start, search_parts, start_fits
 from sparseopt_butterfly.fixed_support_parts import Factors, Task
 
 _MOST_ENDS = 400_000
@@ -53,6 +53,7 @@ class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
     def __post_init__(self) -> None:
         if self.restarts < 0 or self.sweeps < 1:
             raise ValueError("restarts must be at least 0 and sweeps at least 1")
+        object.__setattr__(self, "start", as_start(self.start))
 
     def accepts(self, problem: so.FixedSupportFactorization) -> so.Accepted | so.Refused:
         """Take real targets and such supports."""
@@ -60,13 +61,10 @@ class CoerciveIntervals(so.Solver[so.FixedSupportFactorization]):
             return so.Refused("the decay is 0; use alternating_least_squares")
         if problem.target.dtype.kind == "c":
             return so.Refused("the target is complex; use coercive_descent")
-        shapes = tuple(support.shape for support in problem.supports)
-        if self.start is not None and tuple(np.shape(f) for f in self.start) != shapes:
-            return so.Refused(f"the factors to start with must have shapes {shapes}")
         parts = parts_of(*problem.supports)
         if any(len(part.groups) > 1 and one_cell(part) is None for part in parts):
             return so.Refused("a component is not a rectangle, nor one with one cell inside it")
-        return so.Accepted()
+        return start_fits(self.start, problem)
 
     def solve(
         self, problem: so.FixedSupportFactorization, context: so.Context

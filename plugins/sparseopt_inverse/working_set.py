@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt import Accepted, Context, ProblemError, Refused, Solver
-from sparseopt.interface.arrays import require_finite
+from sparseopt import Accepted, Context, Refused, Solver
+from sparseopt.interface.real_arrays import as_real
 from sparseopt.inverse.certificate import DualityGapCertificate
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.composite import Ridge
@@ -59,9 +59,17 @@ class WorkingSet(Solver[SparseRegression]):
 
     start: Any = None
 
+    def __post_init__(self) -> None:
+        if self.start is not None:
+            object.__setattr__(self, "start", as_real(self.start, "start", 1, complex_too=True))
+
     def accepts(self, problem: SparseRegression) -> Accepted | Refused:
-        """Refuse least squares with a large sparse design or operator, and endless products."""
+        """Refuse large least squares not dense, endless products, starts of other sizes."""
         m, n = problem.shape
+        if self.start is not None and self.start.shape != (n,):
+            return Refused(f"start must be {n} numbers, got shape {self.start.shape}")
+        if np.iscomplexobj(self.start) and not problem.is_complex:
+            return Refused("start is complex, and the problem real")
         written = isinstance(problem.design, np.ndarray)
         if is_least_squares(problem) and not written and m * n > DENSE_LIMIT:
             return Refused(
@@ -95,12 +103,11 @@ class WorkingSet(Solver[SparseRegression]):
         if isinstance(problem.penalty, TotalVariation):
             return variation(problem, context)
         if problem.structure()["plain"] and problem.sample_weights is None:
-            start = self._start(problem)
-            start = np.zeros(problem.shape[1]) if start is None else start
+            start = np.zeros(problem.shape[1]) if self.start is None else self.start
             return refine(problem, start, (), context)
         if problem.is_complex and problem.scaled().thresholds is not None:
             return Paired(problem, context).run()
-        return composite(problem, context, self._start(problem))
+        return composite(problem, context, self.start)
 
     def _ridge(
         self, problem: SparseRegression, context: Context
@@ -109,19 +116,10 @@ class WorkingSet(Solver[SparseRegression]):
         asked = AIM if context.tolerance is None else context.tolerance
         if found is not None and found[1].accuracy <= asked:
             return found
-        other = composite(problem, context, self._start(problem))
+        other = composite(problem, context, self.start)
         if found is None or other[1].accuracy < found[1].accuracy:
             return other
         return found
-
-    def _start(self, problem: SparseRegression) -> np.ndarray | None:
-        if self.start is None:
-            return None
-        start = np.asarray(self.start)
-        if start.shape != problem.shape[1:]:
-            raise ProblemError(f"start must be {problem.shape[1]} numbers, got shape {start.shape}")
-        require_finite(start, "start")
-        return start
 
     def cost(self, problem: SparseRegression) -> float:
         """Return seconds from a fit to `benchmarks/inverse.py`."""

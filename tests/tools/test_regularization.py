@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import sparseopt as so
 from sparseopt.tools.regularization import largest_strength
@@ -90,12 +91,23 @@ def test_a_warm_start_is_used_and_checked() -> None:
     best = so.solve(problem("l1"))
     again = so.solve(problem("l1"), "working_set", start=best.answer.x)
     np.testing.assert_allclose(again.answer.x, best.answer.x, atol=1e-12)
-    for start, why in (
-        (np.zeros(3), "start must be 12 numbers, got shape"),
-        ([np.nan] * 12, "start has a nan at entry"),
-    ):
-        with pytest.raises(so.SolveError, match=why):
-            so.solve(problem("l1"), "working_set", start=start)
+    for penalty in ("l1", "elastic"):
+        with pytest.raises(so.SolveError, match="start must be 12 numbers, got shape"):
+            so.solve(problem(penalty), "working_set", start=np.zeros(3))
+        with pytest.raises(so.SolveError, match="start is complex, and the problem real"):
+            so.solve(problem(penalty), "working_set", start=[1j] * 12)
+
+
+@pytest.mark.parametrize("start", ["abc", ["a"] * 12, object(), {1: 2}, [np.nan] * 12, 3, [[1], 2]])
+def test_a_warm_start_of_no_numbers_is_refused_by_name(start: Any) -> None:
+    with pytest.raises(so.ProblemError, match=": start "):
+        so.solve(problem("l1"), "working_set", start=start)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_a_warm_start_may_be_a_tensor(dtype: torch.dtype) -> None:
+    start = torch.ones(12, dtype=dtype, requires_grad=True)
+    assert so.solve(problem("l1"), "working_set", start=start).certificate.accuracy <= 1e-6
 
 
 def test_settings() -> None:

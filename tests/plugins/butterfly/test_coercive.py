@@ -10,6 +10,7 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 import pytest
+import torch
 
 import sparseopt as so
 from sparseopt.supports.components import same_rectangle
@@ -113,6 +114,21 @@ def test_factors_to_start_with() -> None:
     assert solution.certificate.primal == pytest.approx(0.00110493794116, rel=1e-9)
     with pytest.raises(so.SolveError, match="shapes"):
         so.solve(problem, "coercive_descent", start=(np.eye(3), np.eye(3)))
+    with pytest.raises(so.SolveError, match="start is complex, and the target real"):
+        so.solve(problem, "coercive_descent", start=(1j * np.eye(2), np.eye(2)))
+    tensors = [torch.from_numpy(np.array(f)).requires_grad_() for f in near]
+    again = so.solve(problem, "coercive_descent", start=tensors, restarts=0)
+    assert again.certificate.primal == solution.certificate.primal
+
+
+@pytest.mark.parametrize("solver", ["coercive_descent", "coercive_intervals"])
+@pytest.mark.parametrize(
+    "start", ["ab", 3, object(), (np.eye(2),), (np.eye(2), "a"), (np.eye(2), [[None, 1], [1, 1]])]
+)
+def test_what_are_no_factors_to_start_with_is_refused_by_name(solver: str, start: object) -> None:
+    problem = so.FixedSupportFactorization([[0, 1], [1, 0]], LU, 1e-5)
+    with pytest.raises(so.ProblemError, match="start "):
+        so.solve(problem, solver, start=start)
 
 
 @pytest.mark.parametrize("solver", ["coercive_descent", "coercive_intervals"])
