@@ -188,7 +188,7 @@ class KroneckerProduct(LinearMatrix):
             return self
         if self._is_on_device:
             return self._changed(lambda factors: (f.get() for f in factors))
-        return self._changed(lambda fs: (f.detach().cpu().resolve_conj().numpy() for f in fs))
+        return self._changed(lambda fs: (as_array(f, "a factor") for f in fs))
 
     def accelerated(self, precision: str | None = None) -> KroneckerProduct:
         """Return the same product, whose plans may also use compiled kernels (numba).
@@ -459,6 +459,8 @@ def _valid(factor: Any, pattern: KroneckerPattern, name: str) -> Any:
     if elsewhere:
         if on_device(values):
             require_finite_beside(values, name)
+        elif str(values.layout) != "torch.strided":
+            raise ProblemError(f"{name} is a sparse tensor; pass .to_dense()")
         elif not bool(values.isfinite().all()):
             raise ProblemError(f"{name} has a NaN or an infinity; remove or replace it first")
         return values

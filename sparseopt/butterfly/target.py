@@ -102,6 +102,8 @@ def _accept_array(value: Any) -> np.ndarray:
 
 def _accept_tensor(tensor: Any) -> Any:
     name = str(tensor.dtype).rpartition(".")[2]
+    if str(tensor.layout) != "torch.strided":
+        raise ProblemError("target is a sparse tensor; pass .to_dense(), or SciPy's sparse matrix")
     if name.startswith(("int", "uint", "bool")):
         to_double(tensor.cpu().numpy(), "target")
         tensor, name = tensor.double(), "float64"

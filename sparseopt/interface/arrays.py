@@ -87,7 +87,7 @@ def as_array(value: Any, name: str) -> np.ndarray:
 def _as_new_array(value: Any, name: str) -> np.ndarray:
     if isinstance(value, str | os.PathLike):
         raise ProblemError(f"{name} is {short(str(value))}, no array; load a file first")
-    value = _of_tensor(value) if hasattr(value, "detach") else value
+    value = _of_tensor(value, name) if hasattr(value, "detach") else value
     _require_unmasked(value, name)  # first: NumPy warns of some masks, and raises at others
     try:
         array = np.asarray(unmasked(np.asanyarray(value), name))
@@ -106,10 +106,16 @@ def _as_new_array(value: Any, name: str) -> np.ndarray:
     return array
 
 
-def _of_tensor(tensor: Any) -> Any:
+def _of_tensor(tensor: Any, name: str) -> Any:
     """Return a tensor of torch as an array; NumPy knows neither gradients nor bfloat16."""
-    held = tensor.detach().cpu().resolve_conj()
-    return (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()
+    try:
+        held = tensor.detach().cpu().resolve_conj().resolve_neg()
+        return (held.float() if str(held.dtype) == "torch.bfloat16" else held).numpy()
+    except (TypeError, RuntimeError) as error:
+        raise ProblemError(
+            f"{name} is a tensor that NumPy cannot hold ({tensor.dtype}, {tensor.layout}); pass "
+            "dense numbers of a usual dtype"
+        ) from error
 
 
 def as_indices(value: Any, name: str) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.arrays import as_array, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.inverse.duality import ROUGH, DualityGap, Look, Primal
 from sparseopt.inverse.kinds import NuclearGap, VariationGap, gap_of
@@ -376,7 +376,7 @@ def _best_point(
 
 
 def _as_coefficients(problem: SparseRegression, x: np.ndarray) -> np.ndarray:
-    x = np.array(x)
+    x = as_array(x, "x")
     if x.dtype.kind == "c" and not problem.is_complex:
         raise ProblemError("x is complex, but design and target are real")
     x = x.astype(np.complex128 if problem.is_complex else np.float64)
@@ -388,7 +388,7 @@ def _as_coefficients(problem: SparseRegression, x: np.ndarray) -> np.ndarray:
 
 def _rows(point: np.ndarray, size: int) -> np.ndarray:
     """Return a dual point of shape (size,) or (2, size) with its rows, one or two."""
-    rows = np.atleast_2d(np.asarray(point))
+    rows = np.atleast_2d(as_array(point, "a dual point"))
     rows = rows.astype(np.complex128 if rows.dtype.kind == "c" else np.float64)
     if rows.shape not in ((1, size), (2, size)):
         raise ProblemError(

@@ -129,7 +129,7 @@ class GapCertificate(Certificate):
             It holds however bad its ingredients are; look at its `gap`. O(m n).
         """
         fit = Fit(problem.system, ROOM)
-        scaled = fit.scaled.coefficients(np.asarray(x))
+        scaled = fit.scaled.coefficients(as_array(x, "x"))
         points = list(dual_points) or [
             fit.scaled.original_dual_point(fit.residual(scaled)[0]),
         ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, SupportsFloat
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
@@ -57,7 +58,7 @@ class TotalVariation(Penalty):
 
     def value(self, x: np.ndarray) -> float:
         """Return the penalty of `x`, real or complex."""
-        return self.strength * math.fsum(np.abs(np.diff(np.asarray(x))).tolist())
+        return self.strength * math.fsum(np.abs(np.diff(as_array(x, "x"))).tolist())
 
 
 @json_type
@@ -115,7 +116,7 @@ class NuclearNorm(Penalty):
 
     def value(self, x: np.ndarray) -> float:
         """Return the penalty of `x`, real or complex."""
-        matrix = np.asarray(x).reshape(self.shape)
+        matrix = as_array(x, "x").reshape(self.shape)
         return self.strength * math.fsum(np.linalg.svd(matrix, compute_uv=False).tolist())
 
 

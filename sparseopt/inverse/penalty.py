@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import short
@@ -87,7 +88,7 @@ class Penalty(ABC):
 
     def value(self, x: np.ndarray) -> float:
         """Return the penalty of `x`, real or complex."""
-        x = np.asarray(x)
+        x = as_array(x, "x")
         size, blocks = len(x), self.blocks(len(x))
         parts = x.astype(np.float64) if x.dtype.kind != "c" else np.append(x.real, x.imag)
         if self.positive and (x.dtype.kind == "c" or (parts < 0).any()):

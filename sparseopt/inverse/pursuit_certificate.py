@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_array, as_figure
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.basis_pursuit import BasisPursuit, PursuitAnswer
@@ -242,7 +242,7 @@ class PursuitCertificate(Certificate):
             It holds however bad its ingredients are; look at its `accuracy`.
         """
         fit = Fit(problem.system, ROOM)
-        scaled = fit.scaled.coefficients(np.asarray(x))
+        scaled = fit.scaled.coefficients(as_array(x, "x"))
         made = [(w, _fitted(problem, fit, scaled, fit.scaled.parts(w))) for w in dual_points]
         w, best = min(made, key=lambda item: item[1].bracket.gap)
         unique = _is_unique(problem, fit, scaled, fit.scaled.parts(w), best)

@@ -221,11 +221,8 @@ def _taken(design: Any) -> tuple[Any, DesignColumns]:
         known = system.real_design if isinstance(system.real_design, ColumnOperator) else None
         form = (system.shape, system.is_complex)
         return system.design, DesignColumns(known or system.design, *form)
-    if isinstance(design, list | tuple):
-        design = as_array(design, "design")
-    if getattr(getattr(design, "dtype", None), "is_complex", False):  # a torch tensor
-        design = design.detach().cpu().resolve_conj().numpy()
-    is_complex = getattr(getattr(design, "dtype", None), "kind", "") == "c"
+    design = as_array(design, "design")
+    is_complex = design.dtype.kind == "c"
     found = as_complex(design, "design", 2) if is_complex else as_real(design, "design", 2)
     return found, DesignColumns(found, found.shape, is_complex)
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sparseopt.interface.arrays import as_figure
+from sparseopt.interface.arrays import as_array, as_figure
 from sparseopt.interface.certificate import Steps, proves
 from sparseopt.interface.json_type import json_type
 from sparseopt.inverse.recovery import RecoveryGuarantee, RecoveryVerdict
@@ -66,7 +66,7 @@ class NullSpaceBoundCertificate(RecoveryCertificate):
     ) -> NullSpaceBoundCertificate:
         """Return the certificate; `check` tells whether the condition holds."""
         verdict = cls.verdict(problem, cls._condition)
-        made = cls(problem, verdict, np.asarray(multipliers), math.inf)
+        made = cls(problem, verdict, as_array(multipliers, "multipliers"), math.inf)
         if made.multipliers.shape != problem.design.shape:
             return made
         # Room for another machine's rounding.

@@ -227,7 +227,7 @@ class RescalingCertificate(Certificate):
             Scalings or multipliers of another shape, or that are not positive where they must be.
         """
         answer = Scalings(scalings)
-        made = cls(problem, answer, read_only(np.asarray(multipliers)), 0.0, 0.0, 0.0)
+        made = cls(problem, answer, read_only(as_array(multipliers, "multipliers")), 0.0, 0.0, 0.0)
         fault = made._fault()
         if fault:
             raise ProblemError(fault)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_figure, as_int64, read_only
+from sparseopt.interface.arrays import as_array, as_figure, as_int64, read_only
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
@@ -269,7 +269,7 @@ class SubsetCertificate(Certificate):
 
 
 def _indices(value: Any, name: str, ndim: int) -> np.ndarray:
-    array = np.asarray(value)
+    array = as_array(value, name)
     if array.ndim != ndim or (array.size and array.dtype.kind not in "iu"):
         raise ProblemError(f"{name} must be an array of indices with {ndim} axes")
     if array.size and int(array.min()) < 0:

@@ -319,7 +319,7 @@ class Network:
         >>> net.by_output(net.run([1.0, -2.0, 3.0]))
         {'box': array([1., 0.]), 'score': array([3.])}
         """
-        array = np.asarray(values)
+        array = as_array(values, "values")
         lead = array.shape[: array.ndim - len(self.output_shape)]
         if (*lead, *self.output_shape) != array.shape or len(lead) > 1:
             raise ProblemError(

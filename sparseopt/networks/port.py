@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.networks.parameters import Shape, as_integers
@@ -89,7 +90,7 @@ def join_inputs(x: Any, ports: Sequence[Port], labels: Sequence[str] | None, sha
 
 
 def _joined(parts: Sequence[Any], ports: Sequence[Port], shape: Shape) -> np.ndarray:
-    arrays = [np.asarray(part) for part in parts]
+    arrays = [as_array(part, f"the input {p.name!r}") for part, p in zip(parts, ports, strict=True)]
     flat, leads = [], set()
     for array, port in zip(arrays, ports, strict=True):
         lead = array.shape[: max(0, array.ndim - len(port.shape))]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseopt.interface.arrays import as_array, unmasked
+from sparseopt.interface.arrays import as_array
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import short
 from sparseopt.judging.rounding import two_product
@@ -51,14 +51,11 @@ class Grid:
 def as_floats(values: Any, name: str = "values") -> np.ndarray:
     """Return numbers as a float32, float64, complex64 or complex128 array, without rounding one.
 
-    Refuses masked arrays, tensors that need a gradient, and all dtypes but these, float16,
-    integers and truth values: converting those here would round twice.
+    Refuses masked arrays, tensors that would lose their gradient, and all dtypes but these,
+    float16, bfloat16, integers and truth values: converting those here would round twice.
     """
-    values = unmasked(values, name)
-    if hasattr(values, "detach"):
-        if values.requires_grad:
-            raise ProblemError(f"{name} is a tensor that needs a gradient; detach it first")
-        values = values.cpu().numpy()
+    if getattr(values, "requires_grad", False):
+        raise ProblemError(f"{name} is a tensor that needs a gradient; detach it first")
     array = as_array(values, name)
     if array.dtype in (np.float64, np.float32, np.complex64, np.complex128):
         return array

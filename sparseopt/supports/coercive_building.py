@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparseopt.interface.arrays import require_finite
+from sparseopt.interface.arrays import as_array, require_finite
 from sparseopt.interface.errors import ProblemError
 from sparseopt.judging.rounding import UNIT
 from sparseopt.judging.scaling import exponent_of, largest_part, times_power
@@ -24,7 +24,7 @@ def fitting(judge: CoerciveBounds, point: np.ndarray) -> np.ndarray | None:
         In units of the target.
     """
     shape, exponent = judge.target.shape, 2 * judge.half
-    point = np.asarray(point)
+    point = as_array(point, "a dual point")
     if point.shape != shape:
         raise ProblemError(f"a dual point must have shape {shape}, got {point.shape}")
     require_finite(point, "the dual point")

@@ -236,7 +236,7 @@ class InterpolantCertificate(Certificate):
         cls, problem: MinimumNormInterpolant, network: InterpolatingNetwork, test: ArrayLike
     ) -> InterpolantCertificate:
         """Return the certificate of any network, also of one that was trained."""
-        made = cls(problem, network, np.asarray(test), 0.0, 0.0, 0.0, 0.0)
+        made = cls(problem, network, as_array(test, "test"), 0.0, 0.0, 0.0, 0.0)
         if made.test.shape != (len(problem.points) - 1,):
             raise ProblemError(f"test has one integer for each of {len(problem.points) - 1} slopes")
         primal, dual = weight(network), made._least()
