@@ -11,6 +11,7 @@ end and gamma(k)^2 times the magnitudes.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -302,6 +303,11 @@ def _times_power(product: KroneckerProduct, exponent: int) -> KroneckerProduct:
     Else products of small entries of some would be lost which those of others make large again.
     """
     own = [math.frexp(float(np.abs(0.5 * f).max()))[1] + 1 for f in product.factors]
+    if exponent + sum(own) > sys.float_info.max_exp:
+        raise ProblemError(
+            f"entries of the product of the factors may be as large as 2^{exponent + sum(own)}, "
+            "beyond float64; divide the factors by powers of two"
+        )
     shifts = [exponent + sum(own[1:]), *(-power for power in own[1:])]
     return replace(product, factors=tuple(map(_shifted, product.factors, shifts)))
 

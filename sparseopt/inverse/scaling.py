@@ -193,8 +193,14 @@ class ScaledProblem:
         return np.where(np.abs(found) < _LEAST, 0.0, found)
 
     def original_coefficients(self, x: np.ndarray) -> np.ndarray:
-        """Inverse of `coefficients`."""
-        return self.joined(self._shift(x, self._b - self._a))
+        """Inverse of `coefficients`; `ProblemError` if one is beyond float64 in original units."""
+        found = self._shift(x, self._b - self._a)
+        if np.isinf(found).any() and np.isfinite(x).all():
+            raise ProblemError(
+                "coefficients of the answer are beyond float64: design is so small beside target; "
+                "multiply design, or divide target, by a power of two"
+            )
+        return self.joined(found)
 
     def dual_point(self, t: np.ndarray) -> np.ndarray:
         """Return a dual point in scaled units, real."""

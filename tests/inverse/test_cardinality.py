@@ -318,3 +318,24 @@ def test_dependent_columns_have_no_direct_bound() -> None:
     assert subsets.direct(np.array([[0, 1, 2], [0, 1, 4]], dtype=np.int32)).tolist() == [0.0, 0.0]
     five = np.arange(5, dtype=np.int32)[None]
     assert subsets.direct(five).tolist() == [0.0]
+
+
+def test_products_of_factors_beyond_the_floats_are_refused() -> None:
+    factors = [np.full((1, 2, 2, 2), 1e200), np.full((2, 2, 2, 1), 1e200)]
+    design = so.KroneckerProduct(factors, so.Architecture.square_dyadic(4))
+    for build in (
+        lambda: so.CardinalityRegression(design, np.ones(4), 2),
+        lambda: so.KnownSupportRegression(design, np.ones(4), [1]),
+    ):
+        with pytest.raises(so.ProblemError, match=r"may be as large as 2\^1330, beyond float64"):
+            build()
+    fits = so.KroneckerProduct([factors[0], factors[1] / 1e250], design.architecture)
+    solution = so.solve(so.CardinalityRegression(fits, np.ones(4), 1))
+    assert solution.answer.x[0] == pytest.approx(1e-150)
+
+
+def test_coefficients_beyond_the_floats_are_said_so() -> None:
+    near = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-13], [0.0, 0.0]])
+    problem = so.CardinalityRegression(near * 1e-150, np.array([3e150, 5e149, 1e150]), 2)
+    with pytest.raises(so.SolveError, match="coefficients of the answer are beyond float64"):
+        so.solve(problem)

@@ -235,3 +235,12 @@ def test_a_product_of_tensors_is_a_target() -> None:
     tensors = so.KroneckerProduct([torch.from_numpy(f) for f in factors], architecture)
     found = so.solve(so.ButterflyFactorization(tensors, architecture), "hierarchical_numpy")
     assert found.certificate.relative_error < 1e-14
+
+
+@pytest.mark.parametrize("largest", [1.7e308, 1e308])
+def test_a_target_near_the_largest_float_is_judged_in_other_units(largest: float) -> None:
+    target = np.diag([largest, 0.0, 0.0, 0.0])
+    problem = so.ButterflyFactorization(target, so.Architecture.square_dyadic(4))
+    solution = so.solve(problem, "hierarchical_numpy")
+    assert solution.certificate.relative_error < 1e-15
+    np.testing.assert_allclose(solution.answer.to_dense(), target, rtol=1e-15)
