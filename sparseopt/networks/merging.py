@@ -42,7 +42,10 @@ def merge_biases(network: LayerGraph) -> tuple[Node, ...]:
             bias = _moved(node.op, moved.get(source, exact(offset)))
             moved[node.name] = bias
             if not network.is_exact:
-                bias = bias.astype(np.float64)
+                try:
+                    bias = bias.astype(np.float64)
+                except OverflowError as error:
+                    raise _not_merged(node.name, source) from error
             wide = (1,) * (len(network.shapes[node.name]) - bias.ndim) + bias.shape
             ops[node.name] = Scale(node.op.factor, bias.reshape(wide))
     return tuple(replace(node, op=ops[node.name]) for node in network.nodes)
@@ -73,19 +76,23 @@ def merge_scales(network: LayerGraph) -> tuple[tuple[Node, ...], str]:
         if isinstance(node.op, Scale) and _alone(network, node):
             target = nodes[node.inputs[0]]
             try:
-                with np.errstate(over="ignore"):
+                with np.errstate(over="ignore", under="ignore"):
                     op = _merge(target.op, node.op, network.shapes[node.name])
             except ProblemError as error:
-                raise ProblemError(
-                    f"{node.name!r} cannot be merged into {target.name!r}: products of their "
-                    "parameters are beyond float64; make the weights of either smaller"
-                ) from error
+                raise _not_merged(node.name, target.name) from error
             if op is not None:
                 nodes[target.name] = replace(target, op=op, origin={}, layouts={}, tensor_shapes={})
                 renamed[node.name] = target.name
                 continue
         nodes[node.name] = node
     return tuple(nodes.values()), renamed.get(network.output, network.output)
+
+
+def _not_merged(scale: str, layer: str) -> ProblemError:
+    return ProblemError(
+        f"{scale!r} cannot be merged into {layer!r}: products of their parameters leave the normal "
+        "range of float64; rescale the weights of either"
+    )
 
 
 def _alone(network: LayerGraph, node: Node) -> bool:
@@ -147,13 +154,10 @@ def _merge_channels(
     axis = _channel_axis(before, shape)
     factor = _channels(scale.factor, axis, shape[axis])
     shift = _channels(scale.bias, axis, shape[axis])
-    weight, bias = before.weight, before.bias
-    if factor is not None:
-        weight = _product(weight, _spread(before, factor))
-        bias = None if bias is None else _product(bias, factor)
-    if shift is not None:
-        bias = shift if bias is None else _sum(bias, shift)
-    return replace(before, weight=weight, bias=bias)
+    bias = _moved_bias(before.bias, factor, shift)
+    if factor is None:
+        return replace(before, bias=bias)
+    return replace(before, weight=_product(before.weight, _spread(before, factor)), bias=bias)
 
 
 @singledispatch
@@ -172,12 +176,7 @@ def _spread_transposed(layer: ConvTranspose, factor: np.ndarray) -> np.ndarray:
 @_merge.register
 def _merge_scales(before: Scale, scale: Scale, shape: Shape) -> Scale:
     factor = _all_of([before.factor, scale.factor])
-    bias = before.bias
-    if bias is not None and scale.factor is not None:
-        bias = _product(bias, scale.factor)
-    if scale.bias is not None:
-        bias = scale.bias if bias is None else _sum(bias, scale.bias)
-    return Scale(factor, bias)
+    return Scale(factor, _moved_bias(before.bias, scale.factor, scale.bias))
 
 
 def _all_of(factors: Sequence[np.ndarray | None]) -> np.ndarray | None:
@@ -191,9 +190,26 @@ def _wide(array: np.ndarray) -> np.ndarray:
     return array if array.dtype == object else array.astype(np.float64, copy=False)
 
 
-def _product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.multiply(_wide(a), _wide(b))
+def _moved_bias(
+    bias: np.ndarray | None, factor: np.ndarray | None, shift: np.ndarray | None
+) -> np.ndarray | None:
+    """Return g b + t, of which parts may be absent."""
+    if bias is None:
+        return shift
+    if factor is not None:
+        return _product(bias, factor, shift)
+    return bias if shift is None else np.add(_wide(bias), _wide(shift))
 
 
-def _sum(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.add(_wide(a), _wide(b))
+def _product(a: np.ndarray, b: np.ndarray, shift: np.ndarray | None = None) -> np.ndarray:
+    """Return a b + t; refuse products that underflow and are not small beside what they join.
+
+    A weight that became 0, or lost digits, would make another function of the network.
+    """
+    product = np.multiply(_wide(a), _wide(b))
+    result = product if shift is None else np.add(product, _wide(shift))
+    if result.dtype != object:
+        small = np.maximum(np.abs(product), np.abs(result)) < np.finfo(float).smallest_normal
+        if (small & (a != 0) & (b != 0)).any():
+            raise ProblemError("a product underflows")
+    return result

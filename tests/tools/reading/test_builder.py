@@ -149,6 +149,39 @@ def test_merging_is_exact_on_rationals() -> None:
     assert network.merged.is_exact
 
 
+TINY = [
+    [Dense(np.array([[1e-200]])), Scale(np.array([1e-200]))],
+    [Dense(np.array([[1e-160]])), Scale(np.array([1e-160]))],  # digits are lost
+    [Dense(np.array([[1.0]]), np.array([1e-200])), Scale(np.array([1e-200]))],
+    [Scale(np.array([1e-200])), Scale(np.array([1e-200]))],
+    [Scale(None, np.array([1e-200])), Scale(np.array([1e-200]), np.array([1e-320]))],
+]
+
+
+@pytest.mark.parametrize("layers", TINY)
+def test_products_that_underflow_are_not_merged(layers: list[Operator]) -> None:
+    """Behind a large weight they would be another function."""
+    network = chain((1,), *layers, Relu(), Dense(np.array([[1e300]])))
+    with pytest.raises(so.ProblemError, match=r"cannot be merged into .* normal range of float64"):
+        _ = network.merged
+
+
+def test_what_underflows_beside_a_bias_is_merged() -> None:
+    """It is rounding, as are terms that cancel."""
+    for bias, factor, shift in ((1e-200, 1e-200, 0.5), (0.5, 2.0, -1.0), (0.0, 1e-200, 0.0)):
+        first = Dense(np.array([[1.0]]), np.array([bias]))
+        network = chain((1,), first, Scale(np.array([factor]), np.array([shift])))
+        assert network.merged.run([0.0]).tolist() == [shift + factor * bias]
+
+
+def test_biases_beyond_the_floats_are_not_merged() -> None:
+    first = Dense(np.array([[1.0]]), np.array([1e200]))
+    network = chain((1,), first, Scale(np.array([1e200])))
+    for name in ("merged", "merged_biases"):
+        with pytest.raises(so.ProblemError, match="'1:Scale' cannot be merged into '0:Dense'"):
+            getattr(network, name)
+
+
 def test_consecutive_pairs() -> None:
     net = chain(
         (4,), Dense(normal(3, 4)), Relu(), Dense(normal(5, 3), normal(5)), Dense(normal(1, 5))
