@@ -141,6 +141,9 @@ def _accuracy_lines(certificate: Certificate, tolerance: float | None) -> tuple[
 
 
 def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
+    if type(solution) is not Solution:  # it may say one answer here, and another in print
+        line = "FAILED: a solution of the core's own class states what is proved"
+        return Check("refused", "nothing: the solution is of a derived class", (line,))
     if solution.certificate is None:
         line = f"FAILED: there is a certificate ({solution.status.name})"
         return Check("refused", "nothing: the answer claims nothing", (line,))

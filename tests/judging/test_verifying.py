@@ -402,3 +402,21 @@ def test_of_a_document_each_part_is_checked() -> None:
     for nothing in ([unknown], {}, {"figure": 1.0}, 3, None, so.Closedness([[[1]], [[1]]])):
         with pytest.raises(so.ProblemError, match="holds no certificate"):
             so.verify(nothing)
+
+
+class _Rewritten(so.Solution):
+    """States another answer in print than the one that is proved."""
+
+    def __str__(self) -> str:
+        return "answer: 8\nstatus: VERIFIED"
+
+
+def test_solutions_of_derived_classes_are_refused() -> None:
+    """As findings are: what they print is not what was checked."""
+    solution = so.solve(so.Closedness(LU))
+    told = {f.name: getattr(solution, f.name) for f in dataclasses.fields(solution)}
+    assert so.verify(so.Solution(**told)).ok
+    for subject in (_Rewritten(**told), [_Rewritten(**told)]):
+        check = so.verify(subject)
+        assert check.outcome == "refused"
+        assert "core's own class" in check.details[-1]

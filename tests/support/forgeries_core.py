@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,13 @@ def _finding(rule: str, certificate: so.Certificate | None) -> so.Finding:
 
 class _Renamed(so.Finding):
     """May say one rule when asked what it must prove, and another one in print."""
+
+
+class _Rewritten(so.Solution):
+    """States another answer in print than the one that is proved."""
+
+    def __str__(self) -> str:
+        return "answer: 8\nstatus: VERIFIED"
 
 
 def _solution(problem: so.Problem, answer: Any, certificate: Any) -> so.Solution:
@@ -124,6 +131,9 @@ def forged() -> Iterator[tuple[str, Any]]:
     yield "an answer that is not a number", RootCertificate(SquareRoot(49), "7")  # type: ignore[arg-type]
     yield "another problem than the solution's", _solution(SquareRoot(50), 7, seven)
     yield "another answer than the solution's", _solution(SquareRoot(49), 8, seven)
+    told = {field.name: getattr(rough, field.name) for field in fields(rough)}
+    yield "a solution of a derived class", _Rewritten(**told)
+    yield "a solution of a derived class, held", _Holder(_Rewritten(**told))
     yield "no certificate", _solution(SquareRoot(49), 7, None)
     yield "more accuracy than is proved", _edited(rough, status="VERIFIED")
     for status in ("UNDECIDED", "TIME_LIMIT"):
