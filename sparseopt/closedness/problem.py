@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 
-from sparseopt.interface.arrays import Supports, as_support
+from sparseopt.interface.arrays import Supports
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.printing import printable, short
 from sparseopt.interface.problem import Problem
+from sparseopt.interface.support_arrays import as_support
 
 VERDICTS = ("closed", "not_closed", "unknown")
 

@@ -14,7 +14,6 @@ from sparseopt.interface.arrays import (
     Supports,
     as_array,
     as_figure,
-    as_support,
     read_only,
     require_finite,
     to_double,
@@ -22,6 +21,7 @@ from sparseopt.interface.arrays import (
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
+from sparseopt.interface.support_arrays import as_support
 from sparseopt.judging.figures import sum_of_squares
 from sparseopt.judging.scaling import exponent_of, is_safe, largest_part, times_power
 from sparseopt.supports.bounds import ScaledTarget

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+import scipy.sparse
 from forging import LU, LU_CURVE, LU_LIMIT, LU_TREE, limit
 from sparseopt_closedness.lu_windows import find_window
 
@@ -11,7 +14,7 @@ import sparseopt as so
 from sparseopt.closedness.proofs import closed_parts
 from sparseopt.closedness.proofs.closed_parts import first_incomparable
 from sparseopt.closedness.proofs.observed import covered, start
-from sparseopt.interface.arrays import as_support
+from sparseopt.interface.support_arrays import as_support
 from sparseopt.judging.exact import counts
 
 MANY = 2**24 + 1
@@ -110,3 +113,40 @@ def test_reductions_on_a_large_problem_take_little_memory() -> None:
     assert found.reason == (
         f"LU window at rows ({m - 2}, {m - 1}) and columns ({m - 2}, {m - 1}), terms 0 and 1"
     )
+
+
+def stored(*numbers: float, dtype: str = "float64") -> scipy.sparse.coo_array:
+    """Return a sparse matrix with these numbers at (0, 0), each stored, and a one at (1, 1)."""
+    places = np.append(np.zeros(len(numbers), dtype=int), 1)
+    return scipy.sparse.coo_array((np.array([*numbers, 1], dtype), (places, places)), (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "words"),
+    [
+        (stored(1, 2**-60), "sum float64 does not hold"),
+        (stored(1e-30, 1, -1), "sum float64 does not hold"),
+        (stored(1, -1, 1e-30), r"entry \(0, 0\) is 1e-30"),
+        (stored(127, 127, 3, dtype="int8"), r"entry \(0, 0\) is 257"),  # 1 in eight bits
+        (stored(255, 2, dtype="uint8"), r"entry \(0, 0\) is 257"),
+    ],
+)
+def test_numbers_stored_twice_are_added_up_without_rounding(matrix: Any, words: str) -> None:
+    rows = scipy.sparse.csr_array((matrix.data, matrix.col, [0, matrix.nnz - 1, matrix.nnz]))
+    for given in (matrix, rows):
+        with pytest.raises(so.ProblemError, match=words):
+            so.Closedness([given, LU[1]])
+
+
+@pytest.mark.parametrize(
+    ("matrix", "first"),
+    [
+        (stored(0.5, 0.5), 1),
+        (stored(1, -1), 0),
+        (stored(0), 0),
+        (stored(100, -99, dtype="int8"), 1),
+        (stored(True, True, dtype="bool"), 1),
+    ],
+)
+def test_sums_that_are_0_or_1_are_taken(matrix: Any, first: int) -> None:
+    assert so.Closedness([matrix, LU[1]]).supports[0].tolist() == [[first, 0], [0, 1]]

@@ -16,7 +16,8 @@ import torch
 from banks import small_network
 
 import sparseopt as so
-from sparseopt.interface.arrays import as_array, as_figure, as_support
+from sparseopt.interface.arrays import as_array, as_figure
+from sparseopt.interface.support_arrays import as_support
 from sparseopt.tools.reading.matrices import read_matrix
 
 LARGE = 2**53 + 1
