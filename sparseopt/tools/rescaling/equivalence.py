@@ -24,7 +24,7 @@ class RescalingEquivalence:
     Attributes
     ----------
     equivalent : bool
-        Also the truth value of the object.
+        Also the truth value of the object. False does not say that the functions differ.
     factors : array, shape (groups,), or None
         ``rescale(a, factors)`` is b, to the tolerance; 1 where nothing determines a factor.
     witness : str
@@ -44,9 +44,11 @@ def are_rescaling_equivalent(
 ) -> RescalingEquivalence:
     """Decide whether some positive rescaling of the hidden units turns `a` into `b`.
 
-    Then both have the same path-lifting and compute the same function. The converse fails:
-    networks that differ by a permutation of hidden units, or in dead units, may compute the same
-    function without being rescalings.
+    A rescaling is what `rescale` does for some factors. Then both have the same path-lifting and
+    compute the same function. The converse fails: networks that differ by a permutation of hidden
+    units, or in dead units, may compute the same function without being rescalings. So may two
+    whose pools share a unit that is always 0: a pool ties all units that it reads, whatever their
+    weights.
 
     Parameters
     ----------
