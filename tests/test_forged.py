@@ -23,6 +23,7 @@ import forgeries_known_support
 import forgeries_one_hidden_layer
 import forgeries_paths
 import forgeries_penalties
+import forgeries_pieces
 import forgeries_products
 import forgeries_pursuit
 import forgeries_pursuit_borders
@@ -56,6 +57,7 @@ BANKS = (
     forgeries_known_support,
     forgeries_one_hidden_layer,
     forgeries_penalties,
+    forgeries_pieces,
     forgeries_products,
     forgeries_pursuit,
     forgeries_pursuit_borders,

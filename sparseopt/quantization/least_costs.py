@@ -15,10 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from sparseopt.judging.rounding import UNIT, float_above, gamma
+from sparseopt.judging.rounding import float_above
 from sparseopt.quantization.exact import dot, rounded_multiples, scaled
 from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.pieces import CLOSE, Side, Sweep
@@ -29,6 +30,8 @@ AT_ONCE = 1 << 16
 """Pieces that are held at once, about."""
 EXACT_WORK = 1 << 14
 """Entries of vectors whose cost is computed in rationals; what is beyond keeps its bound."""
+EXACT_LEAST = 16
+"""Vectors whose cost is, whatever their length."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +86,18 @@ class Near:
 
     def __init__(self, found: Fraction, entries: int, rooms: int) -> None:
         # Zero costs 1.
-        self.least, self._rooms = min(found, Fraction(1)), rooms
+        self.least, self._rooms = min(found, Fraction(1)), Fraction(rooms, 1024)
         self.found = float_above(found)
-        self._left = max(EXACT_WORK // entries, 16)
+        self._left = max(EXACT_WORK // entries, EXACT_LEAST)
 
-    def open(self, bounds: np.ndarray, counts: np.ndarray) -> Iterator[int]:
+    def open(self, bounds: np.ndarray) -> Iterator[int]:
         """Yield where an exact cost is needed: `take` it. NaN are open, too."""
         bounds = np.nan_to_num(bounds, nan=0.0)
-        places = np.flatnonzero(counts & (bounds < self.found))
+        places = np.flatnonzero(bounds < self.found)
         places = places[np.argsort(bounds[places], kind="stable")]
         if len(places) > self._left:
             bound = Fraction(float(bounds[places[self._left]]))
-            self.take(bound - self._rooms * abs(Fraction(self.found) - bound) / 1024)
+            self.take(bound - self._rooms * (Fraction(self.found) - bound))
             places = places[: self._left]
         self._left -= len(places)
         yield from places.tolist()
@@ -114,33 +117,36 @@ class Pieces:
         ``<x, u> / |u|^2``; 1 for u = 0.
     square : ndarray
         ``|u|^2``.
-    off : float
-        Relative errors of the two, together.
+    ties : ndarray
+        What was told apart wrongly there may cost so much less, see `tie_loss`.
     angle : ndarray
-        Lower bounds of ``|x|^2 - <x, u>^2 / |u|^2``; infinity for u = 0.
+        Lower bounds of ``1 - <x, u>^2 / (|x|^2 |u|^2)``, less the ties; infinity for u = 0.
     """
 
     rates: np.ndarray
     square: np.ndarray
-    off: float
+    ties: np.ndarray
     angle: np.ndarray
 
     @classmethod
     def of(cls, sweep: Sweep) -> Pieces:
-        """Compute them; the angle in two ways, the one fit for near, the other for far vectors."""
-        row, x2 = sweep.row(np.arange(len(sweep))), sweep.side.square
-        cross, square, off = sweep.products()
-        zero = np.arange(len(sweep)) < sweep.zeros
-        cross, square = np.where(zero, 1.0, cross), np.where(zero, 1.0, square)
-        loss = gamma(sweep.side.terms + 32)
-        error, apart_error = sweep.along_error[row], sweep.apart_error[row]
-        along, apart = sweep.along, np.abs(sweep.apart)
-        near = x2 * sweep.apart - along**2 - loss * (x2 * apart + along**2)
-        near -= x2 * apart_error + (2.0 * np.abs(along) + error) * error
-        far = x2 - cross * cross / square - 8.0 * off * x2
+        """Compute them; the angle in two ways, the one fit for near, the other for far vectors.
+
+        Every sum is off by half the loss, `Side.square` too. Near, this makes one loss of what is
+        divided, which is at most ``|r|^2`` where it is positive at all; far, two of 1. This leaves
+        as much again for the operations here.
+        """
+        side, zero = sweep.side, np.arange(len(sweep)) < sweep.zeros
+        row, x2, loss = sweep.row(np.arange(len(sweep))), side.square, side.loss
+        cross, square = (np.where(zero, 1.0, sums) for sums in sweep.products())
+        along = np.abs(sweep.along) + sweep.along_error[row]
+        apart = sweep.apart * (1.0 - 2.0 * loss) - sweep.apart_error[row]
+        near = (apart - along * along / x2) / square
+        far = 1.0 - 4.0 * loss - cross * cross / square / x2
         # What left the range of floats, or is no number, bounds nothing.
-        angle = np.nan_to_num(np.maximum(near / square * (1.0 - 4.0 * off), far), posinf=0.0)
-        return cls(cross / square, square, 4.0 * off, np.where(zero, math.inf, angle.clip(0.0)))
+        angle = np.nan_to_num(np.maximum(near, far), posinf=0.0).clip(0.0)
+        ties = np.where(sweep.is_unclear(), tie_loss(side), 0.0)
+        return cls(cross / square, square, ties, np.where(zero, math.inf, angle - ties))
 
 
 @np.errstate(all="ignore")  # see `Joint.least`
@@ -149,50 +155,46 @@ def least_angle(vector: Vector, found: Fraction, rooms: int) -> Fraction:
     if vector.pieces > MOST_PIECES:
         return Fraction(0)
     side = vector.side()
-    near, loss = Near(found, len(vector.values), rooms), tie_loss(side)
+    near = Near(found, len(vector.values), rooms)
     square = dot(vector.weights, vector.values, vector.values)
     for low, high in side.parts(AT_ONCE):
         sweep = Sweep(side, low, high)
-        bounds = Pieces.of(sweep).angle / side.square * (1.0 - gamma(side.terms + 8))
-        losses = np.where(sweep.is_unclear(), float(loss), 0.0)
-        # Not the rounding to zero, the first state.
-        counts = sweep.is_wide() & (np.arange(len(sweep)) >= sweep.zeros)
-        for state in near.open(bounds - losses, counts):
+        pieces = Pieces.of(sweep)
+        for state in near.open(np.where(sweep.is_wide(), pieces.angle, math.inf)):
             s1, s2 = vector.products(side, *sweep.vector(state))
-            cost = 1 - s1 * s1 / (square * s2)
-            near.take(cost - Fraction(float(losses[state])))
+            near.take(1 - s1 * s1 / (square * s2) - Fraction(float(pieces.ties[state])))
     return max(near.least - vector.left_out(side), Fraction(0))
 
 
-def tie_loss(side: Side) -> Fraction:
+def tie_loss(side: Side) -> float:
     """Return what pieces that were told apart wrongly may cost more, over ``|x|^2 |y|^2``.
 
     Entry by entry ``|c x - u|^2`` is larger by at most ``2 step CLOSE c x``, a step at most the
-    coarseness times ``2 c x``.
+    coarseness times ``2 c x``. Twice that.
     """
-    return 8 * Fraction(CLOSE) * Fraction(side.ladder.coarseness)
+    return 8.0 * CLOSE * side.ladder.coarseness
 
 
 def distances(side: Side, rates: np.ndarray) -> np.ndarray:
-    """Return lower bounds of ``|c y - v|^2`` over all v, for many c > 0, over ``|y|^2``."""
-    low, high = rates.min() * (1.0 - 1e-12), rates.max() * (1.0 + 1e-12)
-    powers = np.zeros(len(rates), dtype=np.int64)
-    if side.is_periodic and high >= 2.0 * low:
-        low, high = 1.0, 2.0
-        mantissas, powers = np.frexp(rates)
-        rates, powers = 2.0 * mantissas, powers - 1
-    sweep = Sweep(side, low, high)
+    """Return lower bounds of ``|c y - v|^2`` over all v, for many c > 0, over ``|y|^2``.
+
+    But for ties, where it may be less by `tie_loss` times ``c^2``. From the sums over
+    ``r = c0 y - v``, as ``c y - v = (c - c0) y + r``; the product of the two is at most the mean of
+    their squares. Of these half a loss is in the square of y, as much in both where they are
+    divided by it, and the rest is for the operations here.
+    """
+    powers: Any = 0
+    if side.is_periodic:
+        rates, powers = np.frexp(rates)
+    sweep = Sweep(side, float(rates.min()), float(rates.max()))
     state = np.searchsorted(sweep.at, rates)
     row = sweep.row(state)
-    along, apart, y2 = sweep.along[state], sweep.apart[state], side.square
-    aside = rates - sweep.scales[row]
-    found = aside * aside * y2 + 2.0 * aside * along + apart
-    sizes = aside * aside * y2 + 2.0 * np.abs(aside * along) + np.abs(apart)
+    along, apart, aside = sweep.along[state], sweep.apart[state], rates - sweep.scales[row]
+    moved = aside * aside * side.square
     room = sweep.apart_error[row] + 2.0 * np.abs(aside) * sweep.along_error[row]
-    # The last: entries whose midpoint is close, see `tie_loss`.
-    room += gamma(side.terms + 32) * sizes + float(tie_loss(side)) * rates * rates * y2
-    least = np.maximum(found - 2.0 * room, 0.0) / y2
-    return np.ldexp(least * (1.0 - gamma(side.terms + 8)), 2 * powers)
+    room += 4.0 * side.loss * (moved + np.abs(apart))
+    least = np.maximum(moved + 2.0 * aside * along + apart - room, 0.0)
+    return np.ldexp(least / side.square, 2 * powers)
 
 
 @dataclass(frozen=True)
@@ -215,18 +217,18 @@ class Joint:
     def powers(self, inner: Side, rates: np.ndarray, base: int) -> range:
         """Return the powers of two by which v may be scaled for any of the rates.
 
-        Above them all entries of v are rounded to zero, below them all are the largest number
-        even for a power more, which is then nearer. As sizes are within `FAR` nothing underflows.
+        Where all numbers of v are up to half the largest, half that power has the same v: numbers
+        are at most twice what is rounded to them. Where all entries are once and a half the largest
+        number or more, twice that power has a nearer v. Nothing underflows: sizes are within `FAR`.
         """
         if inner.is_periodic:
             return range(1)
         if not self.is_scaled:
             return range(base, base + 1)
-        numbers = inner.ladder.numbers
-        assert numbers is not None
-        least = rates.min() * inner.sizes.min() / numbers[-1]
-        most = 2.0 * rates.max() * inner.sizes.max() / numbers[1]
-        return range(math.frexp(least)[1] - 3, math.frexp(most)[1] + 2)
+        assert inner.ladder.numbers is not None
+        sizes = inner.sizes / inner.ladder.numbers.max()
+        least, most = rates.min() * sizes.min(), rates.max() * sizes.max()
+        return range(math.frexp(least)[1] - 1, math.frexp(most)[1] + 2)
 
     def exact(self, inner: Side, s1: Fraction, s2: Fraction, power: int) -> Fraction:
         """Return the relative cost of u, given by its products, and the best v ``2**power``."""
@@ -257,7 +259,6 @@ class Joint:
         for low, high in outer.parts(AT_ONCE):
             sweep = Sweep(outer, low, high)
             pieces, wide = Pieces.of(sweep), sweep.is_wide()
-            losses = np.where(sweep.is_unclear(), float(tie_loss(outer)), 0.0)
             kept = np.flatnonzero(wide & (pieces.angle < math.inf))
             if not kept.size:
                 continue
@@ -265,11 +266,11 @@ class Joint:
             if not ((rates > 0.0) & (rates < math.inf)).all():
                 return Fraction(0)
             for power in self.powers(inner, rates, base):
-                bounds = joint_bounds(inner, pieces, kept, rates, power, outer) - losses[kept]
-                for i in near.open(bounds, np.ones(len(kept), dtype=bool)):
+                bounds = joint_bounds(inner, pieces, kept, rates, power, outer)
+                for i in near.open(bounds):
                     products = self.x.products(outer, *sweep.vector(int(kept[i])))
-                    cost = self.exact(inner, *products, 0 if inner.is_periodic else power - base)
-                    near.take(cost - Fraction(float(losses[kept[i]])))
+                    cost = self.exact(inner, *products, power - base)
+                    near.take(cost - Fraction(float(pieces.ties[kept[i]])))
         return max(near.least - self.x.left_out(outer) - self.y.left_out(inner), Fraction(0))
 
 
@@ -278,11 +279,12 @@ def joint_bounds(
 ) -> np.ndarray:
     """Return lower bounds of the relative cost of states with the best v times ``2**power``.
 
-    The distance of ``c y`` to the numbers changes by at most ``|y|`` times the change of c.
+    The distance of ``c y`` to the numbers, which is at most ``c |y|``, changes by at most ``|y|``
+    times the change of c. Rates are off by the loss, once two sums are divided, the two squares by
+    half of it each; ``c^2 |u|^2`` is at most ``|x|^2``, which leaves the ties as they are.
     """
-    moved = np.ldexp(rates, -power)
-    off = pieces.off + 8.0 * UNIT
-    apart = np.maximum(np.sqrt(distances(inner, moved)) * (1.0 - 4.0 * UNIT) - off * moved, 0.0)
-    square = pieces.square[kept] * (1.0 - off)
-    cost = pieces.angle[kept] + square * np.ldexp(apart * apart, 2 * power)
-    return np.nan_to_num(cost / outer.square * (1.0 - gamma(outer.terms + 64)), posinf=0.0)
+    loss, moved = outer.loss, np.ldexp(rates, -power)
+    apart = np.maximum(np.sqrt(distances(inner, moved)) - loss * moved, 0.0)
+    cost = pieces.square[kept] / outer.square * np.ldexp(apart * apart, 2 * power)
+    cost = (pieces.angle[kept] + cost) * (1.0 - 2.0 * loss) - tie_loss(inner)
+    return np.nan_to_num(cost, posinf=0.0)

@@ -27,6 +27,13 @@ CLOSE = 4.0 * UNIT
 FAR = 300
 """Powers of two by which an entry may be below the largest of a vector whose format has ends, and a
 third of those by which its part of the square may be below the largest part."""
+FEW = 64
+"""Roundings of a few operations, beside those of a sum; see `Side.loss`."""
+LEAST_WIDTH = 16
+"""Of the rows of a `Sweep`."""
+SAMPLED = 61
+"""Pieces, of which one is looked at where a side is cut into parts; no format has a multiple of
+this prime."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +97,8 @@ class Side:
     Attributes
     ----------
     sizes, weights : ndarray, shape (k,)
-        Magnitudes, ascending. For F_t each entry has a power of two of its own, which the weights
-        make up for.
+        Magnitudes, ascending, the largest from 1 to 2. For F_t all are, as each entry has a power
+        of two of its own, which the weights make up for.
     terms : int
         Of a sum over all entries that are kept, one after the other: sizes, and weights of a size.
     kept : ndarray of int, shape (l,)
@@ -116,12 +123,11 @@ class Side:
     def of(cls, vector: np.ndarray, weights: np.ndarray, form: NumberFormat) -> Side:
         """Return the side of a vector that counts somewhere."""
         powers, (heavy, more) = np.frexp(vector)[1], np.frexp(weights)
-        # Of the square, as powers of two; -9999 is far below that of any floats.
-        parts = np.where((vector != 0.0) & (weights != 0.0), more + 2 * powers, -9999)
-        kept = np.flatnonzero(parts >= parts.max() - 3 * FAR)
+        kept, parts = np.flatnonzero((vector != 0.0) & (weights != 0.0)), more + 2 * powers
+        kept = kept[parts[kept] >= parts[kept].max() - 3 * FAR]
         if form.is_finite:
             kept = kept[powers[kept] >= powers[kept].max() - FAR]
-            powers = np.full_like(powers, powers[kept].max() + 1)
+            powers = np.full_like(powers, powers[kept].max())
         powers = powers[kept] - 1
         sizes = np.ldexp(np.abs(vector[kept]), -powers)
         alike, group, counts = np.unique(sizes, return_inverse=True, return_counts=True)
@@ -136,39 +142,39 @@ class Side:
         return self.ladder.numbers is None
 
     @property
+    def loss(self) -> float:
+        """Twice the relative error of whatever is summed over the entries here, and more.
+
+        A state of a `Sweep` is reached by at most 2 terms + `LEAST_WIDTH` additions: those of the
+        first state of its row, and one for each state that follows. This leaves as much again for
+        sums of absolute values that are computed themselves, and 16 operations with the sums.
+        """
+        return gamma(4 * self.terms + FEW)
+
+    @property
     def whole(self) -> tuple[float, float]:
         """The scales that are enough: an octave, or all."""
         return (1.0, 2.0) if self.is_periodic else (0.0, math.inf)
 
     def counts(self, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
         """Return for each entry the place of its number at two scales."""
-        first = self.ladder.place(low * self.sizes) if low else np.zeros(len(self.sizes), np.int64)
-        if high < math.inf:
-            return first, self.ladder.place(high * self.sizes)
-        assert self.ladder.numbers is not None
-        return first, np.full(len(self.sizes), len(self.ladder.numbers) - 1)
+        return self.ladder.place(low * self.sizes), self.ladder.place(high * self.sizes)
 
     def parts(self, most: int) -> list[tuple[float, float]]:
         """Return intervals of scales that make up the whole, of about `most` pieces or fewer."""
         low, high = self.whole
-        first, last = self.counts(low, high)
-        total = int((last - first).sum())
-        if total <= most:
-            return [(low, high)]
-        entry, place = _listed(first, last, -(-total // (64 * most)) * 64)
-        at = np.unique(self.ladder.middle(place) / self.sizes[entry])
-        count = -(-total // most)
-        cuts = at[np.linspace(0, len(at) - 1, count + 1)[1:-1].astype(np.int64)]
-        edges = [low, *np.unique(cuts).tolist(), high]
-        return [(a, b) for a, b in itertools.pairwise(edges) if a < b]
+        entry, place = _passed(*self.counts(low, high), SAMPLED)
+        at = np.sort(self.ladder.middle(place) / self.sizes[entry])
+        each = most // SAMPLED
+        return list(itertools.pairwise(np.unique([low, *at[each::each], high]).tolist()))
 
 
-def _listed(first: np.ndarray, last: np.ndarray, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Return all pairs of an entry and a place from its first to before its last."""
-    lengths = np.maximum(-((first - last) // step), 0)
-    entry = np.repeat(np.arange(len(first)), lengths)
-    within = np.arange(len(entry)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return entry, first[entry] + step * within
+def _passed(first: np.ndarray, last: np.ndarray, step: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return all pairs of an entry and a place from its first to before its last, or some."""
+    ends = np.cumsum(last - first)
+    pairs = np.arange(0, ends[-1], step)
+    entry = np.searchsorted(ends, pairs, side="right")
+    return entry, last[entry] - ends[entry] + pairs
 
 
 class Sweep:
@@ -182,16 +188,17 @@ class Sweep:
     at : ndarray of float, shape (N,)
         The scales where midpoints are passed, ascending.
     scales, along_error, apart_error : ndarray
-        Of each row c0, and bounds of what the next two are off by.
+        Of each row c0, and bounds of what the next two are off by: of how much the second is too
+        large.
     along, apart : ndarray, shape (N + 1,)
         Of each state ``<r, x>`` and ``|r|^2``, with ``r = c0 x - u``.
     """
 
     def __init__(self, side: Side, low: float, high: float) -> None:
         self.side, self.low, self.high = side, low, high
-        self.width = max(16, len(side.sizes))
+        self.width = max(LEAST_WIDTH, len(side.sizes))
         self._first, last = side.counts(low, high)
-        entry, place = _listed(self._first, last)
+        entry, place = _passed(self._first, last)
         at = side.ladder.middle(place) / side.sizes[entry]
         order = np.argsort(at)
         self.at, self._entry, self._place = at[order], entry[order], place[order]
@@ -229,33 +236,35 @@ class Sweep:
         return np.cumsum(self._rows(first, moves), axis=1).ravel()[: len(self)]
 
     def _sum_up(self) -> None:
-        """Add the sums over r up, from the first state of each row on."""
+        """Add the sums over r up, from the first state of each row on.
+
+        Entries of c0 x are off by a unit e, those of r by one of themselves. All moves of an entry
+        begin with the same rounded ``c0 x``, so that its ``r^2`` is off by ``2 r e - e^2`` once, to
+        which ``|r|`` of the row and all its steps are a bound.
+        """
         side, x = self.side, self.side.sizes
-        starts = np.minimum(np.arange(len(self._row_numbers)) * self.width, len(self.at) - 1)
-        self.scales = self.at[starts] if len(self.at) else np.array([self.low or 1.0])
+        starts = np.arange(len(self._row_numbers)) * self.width + 1
+        self.scales = self._edges()[np.minimum(starts, len(self.at))]
         r = self.scales[:, None] * x - self._row_numbers
         own, step = x[self._entry], self._step
         share = side.weights[self._entry] * step
-        rest = self.scales[np.arange(1, len(self)) // self.width] * own - self._below
+        rest = self.scales[self.row(np.arange(1, len(self)))] * own - self._below
         self.along = self._running(r * x, -share * own)
         self.apart = self._running(r * r, share * (step - 2.0 * rest))
         first = self._rows(np.abs(r) * x, share * own).sum(axis=1)
         second = self._rows(r * r, share * (step + 2.0 * np.abs(rest))).sum(axis=1)
-        # Entries of r are off by a unit of c0 x and one of themselves.
-        loss = gamma(side.terms + self.width + 32)
-        self.along_error = 2.0 * loss * first + 4.0 * UNIT * self.scales * side.square
-        self.apart_error = 2.0 * loss * second + 8.0 * UNIT * self.scales * first
+        self.along_error = side.loss * (first + self.scales * side.square)
+        self.apart_error = side.loss * (second + self.scales * first)
 
-    def products(self) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return ``<x, u>`` and ``|u|^2`` of all states, and what each is off by, relatively.
+    def products(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return ``<x, u>`` and ``|u|^2`` of all states, sums of numbers that are not negative.
 
-        Sums of numbers that are not negative.
+        Each is off by half the loss of the side, relatively.
         """
         u, x = self._row_numbers, self.side.sizes
         share = self.side.weights[self._entry] * self._step
         cross = self._running(u * x, share * x[self._entry])
-        square = self._running(u * u, share * (2.0 * self._below + self._step))
-        return cross, square, gamma(self.side.terms + self.width + 32)
+        return cross, self._running(u * u, share * (2.0 * self._below + self._step))
 
     @property
     def zeros(self) -> int:

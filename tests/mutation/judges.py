@@ -156,6 +156,10 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.quantization.rank_one",
         "sparseopt.quantization.rank_one_certificate",
     ),
+    "forgeries_pieces": (
+        "sparseopt.quantization.least_costs",
+        "sparseopt.quantization.pieces",
+    ),
     "forgeries_paths": (
         "sparseopt.pathnorm.edges",
         "sparseopt.pathnorm.lipschitz",

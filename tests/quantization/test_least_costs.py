@@ -10,7 +10,6 @@ import pytest
 from rank_one_oracle import best_cost, nearest, random_problem
 
 import sparseopt as so
-from sparseopt.judging.rounding import gamma
 from sparseopt.quantization.exact import dot, root_above, root_below, rounded_multiples
 from sparseopt.quantization.least_costs import Pieces, Vector, least_angle
 from sparseopt.quantization.pieces import Side, Sweep
@@ -44,7 +43,7 @@ def test_bounds_of_all_pieces_hold(name: str) -> None:
             if not s2:
                 continue
             exact = 1 - s1 * s1 / (square * s2)
-            bound = Fraction(float(pieces.angle[state] / side.square))
+            bound = Fraction(float(pieces.angle[state]))
             assert bound <= exact * (1 + Fraction(1, 2**50))
             if float(exact) > 1e-6:
                 assert bound >= exact * Fraction(9, 10) - Fraction(1, 2**40)
@@ -219,8 +218,7 @@ def test_weights_of_one_size_are_added_up_with_their_rounding(name: str) -> None
     assert side.terms >= count
     sweep = Sweep(side, *side.whole)
     pieces = Pieces.of(sweep)
-    bounds = pieces.angle / side.square * (1.0 - gamma(side.terms + 8))
     for state in range(sweep.zeros, len(sweep)):
         s1, s2 = vector.products(side, *sweep.vector(state))
         exact = 1 - s1 * s1 / (square * s2)
-        assert exact - Fraction(1, 2**24) <= Fraction(float(bounds[state])) <= exact
+        assert exact - Fraction(1, 2**24) <= Fraction(float(pieces.angle[state])) <= exact
