@@ -185,7 +185,9 @@ def distances(side: Side, rates: np.ndarray) -> np.ndarray:
     """
     powers: Any = 0
     if side.is_periodic:
-        rates, powers = np.frexp(rates)
+        # Within an octave, and as near to each other as they are.
+        powers = np.frexp(rates / rates.min())[1]
+        rates = np.ldexp(rates, -powers)
     sweep = Sweep(side, float(rates.min()), float(rates.max()))
     state = np.searchsorted(sweep.at, rates)
     row = sweep.row(state)

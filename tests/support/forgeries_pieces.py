@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any
@@ -158,7 +157,8 @@ def nothing_is_proved() -> bool:
     small = Vector(np.array([0.3, 1.1]), np.ones(2), so.NumberFormat("int4"))
     fine = Vector(np.array([0.3, 0.7, 1.1]), np.ones(3), so.NumberFormat("F53"))
     light = Vector(np.array([1.0, 1.5]), np.array([1.0, 2.0**-880]), so.NumberFormat("bf16"))
-    pairs = (fine, small), (small, fine), (light, replace(small, form=so.NumberFormat("F3")))
+    ones = Vector(np.ones(2), np.ones(2), so.NumberFormat("F3"))
+    pairs = (fine, small), (small, fine), (light, ones)
     found = {Joint(x, y, False).least(Fraction(1, 2**20), 1) for x, y in pairs}
     return found == {least_angle(fine, Fraction(1), 1)} == {Fraction(0)}
 
