@@ -50,10 +50,16 @@ def test_what_is_no_bound_of_inputs(bound: Any) -> None:
         so.solve(so.PathDistance(net, net)).answer.output_bound(bound)
 
 
-def test_scales_that_underflow_when_they_are_merged_bound_nothing() -> None:
+def test_scales_that_underflow_when_they_are_merged_are_refused() -> None:
+    """The layer would become zero, and with it the function."""
     tiny = np.full((1, 1), 1e-200)
     scales = Scale(np.array([1e-200]), None), Scale(np.array([1e300]), None)
-    net = chain((1,), Dense(tiny), *scales)
+    with pytest.raises(so.ProblemError, match="leave the normal range"):
+        so.quantize(chain((1,), Dense(tiny), *scales), 4, inputs=np.ones((2, 1)))
+
+
+def test_scales_that_are_far_apart_when_they_are_merged_bound_nothing() -> None:
+    net = chain((1,), Dense(np.full((1, 1), 1e-200)), Scale(np.array([1e300]), None))
     report = so.quantize(net, 4, inputs=np.ones((2, 1)))
     assert report.bound is not None
     assert report.bound.value == float("inf")
