@@ -85,6 +85,8 @@ def refused() -> Pairs:
     yield "one per neuron | no outer", refusal(lambda: network([1.0], [1.0], [], 0.0))
     yield "it must be finite | offset", refusal(lambda: network([], [], [], math.inf))
     yield "hidden must be a vector | a matrix", refusal(lambda: network([[]], [], [], 0.0))
+    bend = network([1.0], [0.0], [1.0], 0.0)
+    yield "inputs has dtype complex128 | complex", refusal(lambda: bend.predict([1j]))
     yield "points must be a vector | two columns", refusal(lambda: stated(points, [1.0, 2.0]))
     yield "there are 2 points and 1 values | one", refusal(lambda: stated([0.0, 1.0], [1.0]))
     yield (

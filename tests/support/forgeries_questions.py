@@ -27,7 +27,7 @@ from scipy.sparse.linalg import aslinearoperator as as_operator
 import sparseopt as so
 from sparseopt.inverse import squares
 from sparseopt.inverse.objective import Objective
-from sparseopt.inverse.operators import ColumnOperator
+from sparseopt.inverse.operators import ColumnOperator, _times_power
 
 Pairs = Iterator[tuple[str, Any]]
 
@@ -53,6 +53,7 @@ def honest() -> Pairs:
     yield "squares of stored columns, in pieces", law(squares_are_summed_piece_by_piece)
     yield "rough products", law(rough_products_are_enclosed)
     yield "weights of the target", law(weighted_targets_count_as_weighted)
+    yield "numbers at the end of the floats", law(numbers_at_the_end_of_the_floats_are_taken)
     far = so.SparseRegression(np.eye(3), [1e150, 1.0, 2.0], so.L1(0.1), [0.0, 1.0, 1.0])
     yield "a huge value that does not count", so.solve(far).certificate
     yield "entries that are stored twice", law(duplicates_are_added)
@@ -328,6 +329,28 @@ def operators() -> Pairs:
     short = ColumnOperator(_Bare(lambda x: np.ones(5)), False)
     words = "matvec of the design returned shape (5,)"
     yield f"{words} | a row less", refusal(lambda: short[:, np.arange(2)])
+    words = "may be as large as 2^1025, beyond float64"
+    yield f"{words} | factors of a design", refusal(lambda: _times_power(_large_factors(), 1))
+    words = "coefficients of the answer are beyond float64"
+    scaled, large = _small_design().scaled(), np.full(2, 2.0**100)
+    yield f"{words} | of a tiny design", refusal(lambda: scaled.original_coefficients(large))
+
+
+def _large_factors() -> so.KroneckerProduct:
+    """The product's entries are at most 2^1023, by the factors' largest entries."""
+    large = np.full((1, 2, 2, 1), 2.0**511)
+    return so.KroneckerProduct([large, large], [(1, 2, 2, 1), (1, 2, 2, 1)])
+
+
+def _small_design() -> so.SparseRegression:
+    return so.SparseRegression(np.eye(2) * 2.0**-500, np.full(2, 2.0**500), so.L1(0.0))
+
+
+def numbers_at_the_end_of_the_floats_are_taken() -> bool:
+    """Factors as large as may be; coefficients that nobody called finite."""
+    shifted = _times_power(_large_factors(), 0)
+    endless = _small_design().scaled().original_coefficients(np.array([np.inf, 0.0]))
+    return shifted.factors[0].max() == 2.0**1023 and endless.tolist() == [np.inf, 0.0]
 
 
 def squares_are_summed_piece_by_piece() -> bool:
