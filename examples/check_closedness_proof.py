@@ -448,6 +448,7 @@ TYPES: dict[str, dict[str, Form]] = {  # and certificates, whose evidence is rea
         "verdict": typed(VERDICTS),
         "outcome": str,
         "left_out": optional(str),
+        "rests_on": optional(str),
         "memory": optional(cost),
     },
     "Guarantee": {"name": {"EXACT", "CERTIFIED", "HEURISTIC"}},
@@ -478,7 +479,7 @@ LATER: dict[str, dict[str, Any]] = {  # fields that old files lack, and what the
     "NearestClosedSupport": {"costs": None, "keep_lines": False},
     "ClosedSupport": {"cost": None},
     "ClosedSupportCertificate": {"cores": ()},
-    "Candidate": {"left_out": "", "memory": None},
+    "Candidate": {"left_out": "", "memory": None, "rests_on": ""},
     "Solution": {"tolerance": None, "accuracy": None},
 }
 

@@ -79,6 +79,10 @@ class HierarchicalNumba(so.Solver[so.ButterflyFactorization]):
         running = compiled_seconds(problem)
         return running if _is_loaded(problem) else running + loading_left(problem.dtype)
 
+    def cost_rests_on(self, problem: so.ButterflyFactorization) -> str:
+        """Say whether the kernels are loaded."""
+        return f"kernels loaded: {'yes' if _is_loaded(problem) else 'no'}"
+
     def bytes_needed(self, problem: so.ButterflyFactorization) -> float:
         """Predict the bytes: the living rows of every level, the factors twice, rows that are
         copied, and what the check takes; 32 MiB for kernels that are not loaded yet."""

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 import sparseopt as so
 from sparseopt.interface.printing import short
 from sparseopt_pathnorm.one_pass import PRECISIONS, promised
-from sparseopt_pathnorm.pass_memory import checking_seconds, loading_seconds, torch_bytes
+from sparseopt_pathnorm.pass_memory import (
+    checking_seconds,
+    loaded_in_words,
+    loading_seconds,
+    torch_bytes,
+)
 from sparseopt_pathnorm.torch_fitness import fits
 
 
@@ -47,6 +52,10 @@ class OnePassTorch(so.Solver[so.PathNorm]):
         """A second for importing PyTorch, and about a tenth of a nanosecond per edge."""
         own = 1e-10 * problem.network.edge_count + checking_seconds(problem.network)
         return loading_seconds() + own
+
+    def cost_rests_on(self, problem: so.PathNorm) -> str:
+        """Say whether PyTorch is loaded."""
+        return loaded_in_words()
 
     def bytes_needed(self, problem: so.PathNorm) -> float:
         """Predict the largest layer in float64, twice, and what PyTorch takes."""

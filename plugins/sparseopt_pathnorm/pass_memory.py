@@ -44,6 +44,11 @@ def loading_seconds() -> float:
     return 2e-3 if "torch" in sys.modules else 1.0
 
 
+def loaded_in_words() -> str:
+    """Return what `loading_seconds` rests on."""
+    return f"PyTorch loaded: {'yes' if 'torch' in sys.modules else 'no'}"
+
+
 def forward_bytes(network: so.Network) -> float:
     """Predict the bytes of one pass: of the layer for which most is held.
 

@@ -17,6 +17,7 @@ from sparseopt_pathnorm.pass_memory import (
     all_values,
     all_weights,
     forward_bytes,
+    loaded_in_words,
     loading_seconds,
 )
 from sparseopt_pathnorm.torch_fitness import fits
@@ -98,6 +99,10 @@ class PathCostsTorch(so.Solver[so.PathCost]):
         """A second for importing PyTorch, a third of a nanosecond per edge, 20 for each weight."""
         own = 3e-10 * problem.network.edge_count + 2e-8 * all_weights(problem.network)
         return loading_seconds() + own
+
+    def cost_rests_on(self, problem: so.PathCost) -> str:
+        """Say whether PyTorch is loaded."""
+        return loaded_in_words()
 
     def bytes_needed(self, problem: so.PathCost) -> float:
         """Predict all weights twice in float64, with their derivatives, and what PyTorch takes."""

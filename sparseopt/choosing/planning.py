@@ -28,6 +28,13 @@ class Prepared(NamedTuple):
     on_request: bool = False
 
 
+class _Said(NamedTuple):
+    """What a solver says of its prediction: bytes if it knows, and what the cost rests on."""
+
+    memory: float | None
+    rests_on: str
+
+
 class _Willing(NamedTuple):
     """A solver that accepts a problem, before it is compared with others."""
 
@@ -35,7 +42,7 @@ class _Willing(NamedTuple):
     item: Registered
     solver: Solver[Any]
     verdict: Accepted
-    memory: float | None
+    said: _Said
     on_request: bool
 
     def prepared(self, verdict: Verdict) -> Prepared:
@@ -46,7 +53,8 @@ class _Willing(NamedTuple):
             entry.guarantee,
             verdict,
             left_out=self.item.left_out,
-            memory=self.memory,
+            memory=self.said.memory,
+            rests_on=self.said.rests_on,
         )
         return Prepared(candidate, self.solver, self.on_request)
 
@@ -82,13 +90,14 @@ def _ask(solver: Solver[Any], problem: Problem) -> Accepted | Refused:
 
 def _asked(
     solver: Solver[Any], problem: Problem, kept: Kept | None
-) -> tuple[Accepted | Refused, float | None]:
-    """Ask a solver for its verdict and the bytes it predicts; refuse one that changes a problem
-    that is kept."""
-    verdict, size = _ask(solver, problem), _memory(solver, problem)
+) -> tuple[Accepted | Refused, _Said]:
+    """Ask a solver for its verdict and what it says of its prediction; refuse one that changes a
+    problem that is kept."""
+    verdict = _ask(solver, problem)
+    said = _Said(_memory(solver, problem), _rests_on(solver, problem))
     if kept is not None and kept.put_back():
-        return Refused("it changed the problem when it was asked (a defect of the plugin)"), None
-    return verdict, size
+        return Refused("it changed the problem when it was asked (a defect of the plugin)"), said
+    return verdict, said
 
 
 def _memory(solver: Solver[Any], problem: Problem) -> float | None:
@@ -99,6 +108,15 @@ def _memory(solver: Solver[Any], problem: Problem) -> float | None:
     except (Exception, SystemExit):
         return None
     return size if size is not None and math.isfinite(size) and size >= 0 else None
+
+
+def _rests_on(solver: Solver[Any], problem: Problem) -> str:
+    """Return what a solver's predicted cost rests on; nothing of one that does not say it."""
+    try:
+        found = solver.cost_rests_on(problem)
+    except (Exception, SystemExit):
+        return ""
+    return found if type(found) is str else ""
 
 
 def _too_much(size: float | None, most: float | None) -> Refused | None:
@@ -176,15 +194,15 @@ def _prepare_one(
             own = ", ".join(option_names(item.cls)) or "none"
             return refused(Refused(f"it has no option {name!r}; its options: {own}"))
     solver = build(item.cls, options) if options else item.plain
-    verdict, size = _asked(solver, problem, None if item.plugin.first_party else kept)
+    verdict, said = _asked(solver, problem, None if item.plugin.first_party else kept)
     if isinstance(verdict, Refused):
         return refused(verdict)
-    large = _too_much(size, max_memory)
+    large = _too_much(said.memory, max_memory)
     if large is not None:
         return refused(large)
     rank = _rank(item, verdict.cost, chosen)
     waits = item.entry.on_request and rank[0] == len(chosen.prefer)
-    return _Willing(rank, item, solver, verdict, size, waits)
+    return _Willing(rank, item, solver, verdict, said, waits)
 
 
 def build(cls: type, options: Mapping[str, Any]) -> Any:
@@ -242,10 +260,11 @@ def _prepare_instance(
             raise UnknownNameError("option", name, option_names(type(solver)))
     if options:
         solver = dataclasses.replace(solver, **options)  # type: ignore[type-var]
-    verdict, size = _asked(solver, problem, Kept(problem))
+    verdict, said = _asked(solver, problem, Kept(problem))
     if isinstance(verdict, Accepted):
-        verdict = _too_much(size, max_memory) or verdict
-    candidate = Candidate(type(solver).__qualname__, "(unregistered)", None, verdict, memory=size)
+        verdict = _too_much(said.memory, max_memory) or verdict
+    name = type(solver).__qualname__
+    candidate = Candidate(name, "(unregistered)", None, verdict, "", "", *said)
     return Prepared(candidate, None if isinstance(verdict, Refused) else solver)
 
 

@@ -37,6 +37,8 @@ class Candidate:
         What it goes without here, for want of a library; empty if nothing.
     memory : float or None
         Predicted bytes beside the problem's data, from `Solver.bytes_needed`; None if not said.
+    rests_on : str
+        What the predicted cost depends on besides the problem, from `Solver.cost_rests_on`.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Candidate:
     outcome: str = ""
     left_out: str = ""
     memory: float | None = None
+    rests_on: str = ""
 
     def after(self, outcome: str) -> Candidate:
         """Return the candidate with what happened when it ran."""
@@ -58,12 +61,14 @@ class Candidate:
             outcome,
             self.left_out,
             self.memory,
+            self.rests_on,
         )
 
     def to_fields(self) -> dict[str, Any]:
-        """Return what is written to JSON; no memory where none is said."""
+        """Return what is written to JSON; of memory and `rests_on` what is said."""
         found = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in found.items() if (name, value) != ("memory", None)}
+        unsaid = ("memory", None), ("rests_on", "")
+        return {name: value for name, value in found.items() if (name, value) not in unsaid}
 
     @classmethod
     def from_fields(cls, given: dict[str, Any]) -> Candidate:
@@ -76,16 +81,19 @@ class Candidate:
             "outcome": str,
             "left_out": str | None,
             "memory": float | int | None,
+            "rests_on": str | None,
         }
         require_kinds("a candidate", given, kinds)
         memory = given.get("memory")
         memory = None if memory is None else as_estimate(memory, "memory of a candidate")
-        return cls(**{**given, "left_out": given.get("left_out") or "", "memory": memory})
+        texts = {name: given.get(name) or "" for name in ("left_out", "rests_on")}
+        return cls(**{**given, **texts, "memory": memory})
 
     def __str__(self) -> str:
         promise = self.guarantee.value if self.guarantee else "no declared guarantee"
         line = f"{self.name} ({self.plugin}, {promise}): {self.verdict}"
         line += f" ({self.left_out})" if self.left_out else ""
+        line += f", {self.rests_on}" if self.rests_on else ""
         line += f", about {in_words(self.memory)} of memory" if self.memory is not None else ""
         return printable(f"{line} -> {self.outcome}" if self.outcome else line, 2000)
 

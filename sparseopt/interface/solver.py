@@ -45,6 +45,14 @@ class Solver(ABC, Generic[P]):
         """
         return 1.0
 
+    def cost_rests_on(self, problem: P) -> str:
+        """Return what the predicted cost depends on besides the problem; empty if nothing.
+
+        For instance ``"kernels loaded: no"``, which the plan shows. A hook with a neutral default.
+        Law: pure, fast.
+        """
+        return ""
+
     def bytes_needed(self, problem: P) -> float | None:
         """Return the predicted bytes beside the problem's data, check included; None if unknown.
 

@@ -176,6 +176,9 @@ def _cost(engine: Solver[Any], problem: Problem) -> None:
     sound = size is None or (math.isfinite(size) and size >= 0)
     require(sound, f"bytes_needed returned {size!r}, neither None nor a finite number of bytes")
     require(engine.bytes_needed(problem) == size, "bytes_needed is not the same twice")
+    said = engine.cost_rests_on(problem)
+    require(type(said) is str, f"cost_rests_on returned {said!r}, which is not a text")
+    require(engine.cost_rests_on(problem) == said, "cost_rests_on is not the same twice")
 
 
 def _certificate(result: Any, problem: Problem) -> None:

@@ -98,6 +98,37 @@ def test_what_a_chosen_solver_raises_is_the_cause(install: Install) -> None:
         so.solve(so.Closedness([[[1]], [[1]]]), Breaks)
 
 
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("oracle loaded: no", "(predicted 1 s), oracle loaded: no"),
+        ("\x1b[8mgone", "(predicted 1 s), \\x1b[8mgone"),
+        ("", "(predicted 1 s)"),
+        (7, "(predicted 1 s)"),
+        (KeyError("oracle"), "(predicted 1 s)"),
+    ],
+)
+def test_plans_say_what_a_cost_rests_on(said: Any, shown: str) -> None:
+    @dataclass(frozen=True)
+    class Slow(so.Solver[so.Closedness]):
+        def accepts(self, problem: so.Closedness) -> so.Accepted:
+            return so.Accepted()
+
+        def cost_rests_on(self, problem: so.Closedness) -> str:
+            if isinstance(said, Exception):
+                raise said
+            return said  # type: ignore[no-any-return]
+
+        def solve(self, problem: so.Closedness, context: so.Context) -> Any:
+            raise so.Inconclusive("too tired")
+
+    plan = so.plan(so.Closedness([[[1]], [[1]]]), Slow())
+    assert str(plan.candidates[0]).endswith(shown)
+    again = so.from_json(so.to_json(plan))
+    assert str(again) == str(plan)
+    assert so.to_json(again) == so.to_json(plan)
+
+
 def test_a_time_limit_that_is_passed_is_said() -> None:
     @dataclass(frozen=True)
     class Sleeps(so.Solver[so.Closedness]):

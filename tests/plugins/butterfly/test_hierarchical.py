@@ -187,7 +187,9 @@ def test_the_plan_changes_to_compiled_kernels_once_they_are_loaded() -> None:
     pytest.importorskip("numba")
     small = so.ButterflyFactorization(np.eye(16), DYADIC)
     solve("hierarchical_numba", np.eye(16), DYADIC)
-    assert so.plan(small).candidates[0].name == "hierarchical_numba"
+    first = so.plan(small).candidates[0]
+    assert first.name == "hierarchical_numba"
+    assert "kernels loaded: yes" in str(first)
     wide = so.ButterflyFactorization(
         np.eye(1 << 9, dtype=np.complex64), so.Architecture.square_dyadic(1 << 9)
     )
@@ -210,6 +212,7 @@ def test_kernels_are_loaded_once_the_calls_before_make_up_for_it(
     problem = so.ButterflyFactorization(np.eye(64), so.Architecture.square_dyadic(64))
     each = kernel_loading.numpy_seconds(problem) - kernel_loading.compiled_seconds(problem)
     calls = 0
+    assert "kernels loaded: no" in str(so.plan(problem).candidates[1])
     while so.plan(problem).candidates[0].name == "hierarchical_numpy":
         kernel_loading.count(problem)
         calls += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -74,3 +75,19 @@ def test_refusals() -> None:
         assert words in str(so.plan(problem))
     with pytest.raises(so.ProblemError, match="float16"):
         so.solve(so.PathNorm(network), solver="one_pass_torch", dtype="float16")
+
+
+@pytest.mark.parametrize("problem", [so.PathNorm, so.PathCost])
+def test_plans_say_whether_pytorch_is_loaded(
+    problem: type[so.Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its import is counted among the predicted seconds."""
+    stated = problem(deep(1, 1.0))
+
+    def line() -> str:
+        return next(str(c) for c in so.plan(stated) if c.name.endswith("_torch"))
+
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
+    assert "PyTorch loaded: no" in line()
+    monkeypatch.setitem(sys.modules, "torch", math)
+    assert "PyTorch loaded: yes" in line()
