@@ -124,8 +124,7 @@ class Layer:
         """Return the entry of the pool's rank in each window."""
         if not isinstance(self.op, RankPool):
             return self.largest(value)
-        ordered = np.moveaxis(np.sort(value, axis=self.op.axis + 1), self.op.axis + 1, 0)
-        return np.asarray(ordered[-self.op.rank])
+        return np.take(np.sort(value, self.op.axis + 1), -self.op.rank, self.op.axis + 1)
 
     def largest(self, value: np.ndarray) -> np.ndarray:
         """Return the largest entry in each window."""
@@ -151,10 +150,8 @@ def layers(network: Network, other: Network) -> dict[str, Layer]:
 def _layer(network: Network, node: Node, other: Operator) -> Layer:
     mine, theirs = edges.tensors(node.op), edges.tensors(other)
     gap = [_difference(a, b) for a, b in zip(mine, theirs, strict=True)]
-    shape = network.shapes[node.name]
-    offsets = [edges.offset(op) for op in (node.op, other)]
-    zeros = np.zeros((1,) * len(shape))
-    first, second = (zeros if array is None else array for array in offsets)
+    shape, offsets = network.shapes[node.name], map(edges.offset, (node.op, other))
+    first, second = (np.zeros((1,) * len(shape)) if a is None else a for a in offsets)
     return Layer(
         op=node.op,
         sources=node.inputs,

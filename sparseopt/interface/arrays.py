@@ -148,8 +148,9 @@ def _require_unmasked(value: Any, name: str) -> None:
 
 
 def _is_list(value: Any) -> bool:
-    """Whether it is a list or a tuple, or acts as one: texts hold texts without end."""
-    return isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    """Whether it is a list or a tuple, or acts as one: texts hold texts without end, and views of
+    memory are arrays, of any dimension."""
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | memoryview)
 
 
 def unmasked(value: Any, name: str) -> Any:

@@ -18,7 +18,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import raised
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.serialization import same_content
-from sparseopt.judging.settling import settle
+from sparseopt.judging.settling import is_core, settle
 
 
 def check_certificate(
@@ -37,12 +37,12 @@ def check_certificate(
         asked: Any = problem if problem is not None else getattr(certificate, "problem", None)
         settle(asked, certificate, answer, stated=problem is None)
         steps.require(isinstance(asked, Problem), "the certificate names its problem")
-        claim = f"a certificate of {asked.describe()}"
+        claim, own, kind = f"a certificate of {asked.describe()}", type(asked), type(certificate)
         # Not what a problem class inherits, nor lists again: whoever derives one could change the
-        # question.
-        listed = [type(certificate) in vars(c).get("certificates", ()) for c in type(asked).__mro__]
-        known = f"the certificate's class is one of those that {type(asked).__name__} lists"
-        steps.require(listed[0] and not any(listed[1:]), known, type(certificate).__name__)
+        # question. Nor what a third party borrows of the core, whose judges ask the core's.
+        first, *others = (id(kind) in map(id, vars(c).get("certificates", ())) for c in own.__mro__)
+        known = f"the certificate's class is one of those that {own.__name__} lists"
+        steps.require(first > any(others) and is_core(own) >= is_core(kind), known, kind.__name__)
         if problem is not None:
             steps.require(
                 same_content(certificate.problem, problem), "the certificate is of this problem"

@@ -46,7 +46,7 @@ def settle(question: Any, *given: Any, stated: bool = False) -> None:
         For an object that is refused.
     """
     _walk(question, stated, _LEFT_ALONE, met := dict[int, Any]())
-    _walk(given, True, _PLAIN if _is_core(type(question)) else _LEFT_ALONE, met)
+    _walk(given, True, _PLAIN if is_core(type(question)) else _LEFT_ALONE, met)
 
 
 def _walk(value: Any, again: bool, plain: frozenset[Any], met: dict[int, Any]) -> None:
@@ -57,7 +57,7 @@ def _walk(value: Any, again: bool, plain: frozenset[Any], met: dict[int, Any]) -
     met[id(value)] = value
     kind: Any = type(value)
     held = _lister(kind) if id(type(kind)) in _USUAL else _lister.__wrapped__(kind)
-    if plain is _PLAIN and not (held and (kind in _HELD or _is_core(kind) or _is_tensor(kind))):
+    if plain is _PLAIN and not (held and (id(kind) in _BASIC or is_core(kind) or _is_tensor(kind))):
         raise ProblemError(
             f"a {kind.__name__} may answer otherwise than plain numbers and arrays; give what the "
             "constructors of the core make, numbers, texts, arrays, lists, tuples and dicts"
@@ -65,13 +65,13 @@ def _walk(value: Any, again: bool, plain: frozenset[Any], met: dict[int, Any]) -
     for part in () if held is None else held(value):
         if id(part) not in met and (type(type(part)) is not type or type(part) not in plain):
             _walk(part, again, plain, met)
-    (getattr(kind, "__post_init__", id) if again and _is_core(kind) else id)(value)
+    (getattr(kind, "__post_init__", id) if again and is_core(kind) else id)(value)
 
 
 def _fields(names: frozenset[str], value: Any) -> list[Any]:
     """Return the attributes that count, and drop those that are none or hide one of the class."""
     for name in dict.keys(getattr(value, "__dict__", {})) - names:
-        if names is _SPARSE or _is_core(type(value)) or hasattr(type(value), name):  # type: ignore[arg-type]
+        if names is _SPARSE or is_core(type(value)) or hasattr(type(value), name):  # type: ignore[arg-type]
             dict.pop(value.__dict__, name)
     return [getattr(value, name, None) for name in names]
 
@@ -108,7 +108,7 @@ _HELD: dict[type, Callable[[Any], Iterable[Any]]] = {
 """What an object of a class holds."""
 _BASES = int, float, complex, str, np.generic, scipy.sparse.sparray, scipy.sparse.spmatrix
 _BASIC = frozenset(map(id, (*_BASES, *_HELD)))
-"""Identities of classes from which no class may derive."""
+"""Identities of classes from which no class may derive; others may be equal to them."""
 _FREE = frozenset((id(Problem), id(Certificate)))
 """The same of classes whose derived classes may derive from records of the core, too."""
 
@@ -139,11 +139,11 @@ def _imitates(kind: Any) -> bool:
     known = set(map(id, bases := _bases(kind)))
     if known & _BASIC or any(map(_is_tensor, bases)) or any(hasattr(kind, x) for x in _OF_TENSORS):
         return True
-    free = _is_core(kind) or known & _FREE
-    return not free and any(_is_core(b) and dataclasses.is_dataclass(b) for b in bases[1:])
+    free = is_core(kind) or known & _FREE
+    return not free and any(is_core(b) and dataclasses.is_dataclass(b) for b in bases[1:])
 
 
-def _is_core(kind: Any) -> bool:
+def is_core(kind: Any) -> bool:
     """Whether a class is one of the core, where it is found by its name."""
     return id(type(kind)) in _USUAL and _is_found(kind)
 

@@ -79,6 +79,7 @@ class _Convolution(Operator):
             raise ProblemError(
                 f"weight {self.weight.shape} does not split in {short(groups)} groups"
             )
+        object.__setattr__(self, "groups", int(groups))
 
     @property
     def kernel(self) -> tuple[int, ...]:

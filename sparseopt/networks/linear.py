@@ -171,6 +171,7 @@ class Neuron(Operator):
             raise ProblemError(
                 f"a pool of {self.weight.size} inputs has no rank {short(self.rank)}"
             )
+        object.__setattr__(self, "rank", int(self.rank))
 
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the scalar shape ()."""

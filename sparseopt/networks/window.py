@@ -264,11 +264,15 @@ class RankPool(Operator):
     rank: int = 1
     weight_fields: ClassVar[tuple[str, ...]] = ()
 
+    def __post_init__(self) -> None:
+        # An integer of NumPy becomes one of Python: minus one of uint8 is 255.
+        vars(self)["rank"] = int(self.rank) if isinstance(self.rank, np.integer) else self.rank
+
     def shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the shape without the axis."""
         old = one_input(inputs, "RankPool")
         require_axis(self.axis, old, "RankPool")
-        if not isinstance(self.rank, int | np.integer) or not 1 <= self.rank <= old[self.axis]:
+        if not isinstance(self.rank, int) or not 1 <= self.rank <= old[self.axis]:
             raise ProblemError(f"{old[self.axis]} entries have no rank {short(self.rank)}")
         return (*old[: self.axis], *old[self.axis + 1 :])
 

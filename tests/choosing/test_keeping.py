@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from liars import CLOSED, LU
+from scipy.sparse import csc_array
 from toys import RootCertificate
 
 import sparseopt as so
@@ -221,3 +223,81 @@ def test_a_solver_may_ask_the_judge_of_a_tensor(needs_gradient: bool) -> None:
     target = torch.eye(4, dtype=torch.float64, requires_grad=needs_gradient)
     problem = so.ButterflyFactorization(target, so.Architecture.square_dyadic(4))
     assert so.solve(problem, Careful()).status is so.Status.VERIFIED
+
+
+def turn(problem: Any) -> None:
+    """Let what is read-only be read in another order."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        problem.design.strides = problem.design.strides[::-1]
+
+
+def triple(problem: Any) -> None:
+    """Let a sparse design hold other numbers."""
+    problem.design.data = 3.0 * problem.design.data
+
+
+def store_another(problem: Any) -> None:
+    """Let a target be read from another place."""
+    problem.target.source = Chunked(np.eye(4))
+
+
+class Chunked:
+    """A matrix in storage."""
+
+    chunks = (4, 4)
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array, self.shape, self.dtype = array, array.shape, array.dtype
+
+    def __getitem__(self, place: Any) -> np.ndarray:
+        return self._array[place]
+
+
+class Doing(so.Solver[Any]):
+    """Does something to the problem, and answers the one that it then is."""
+
+    def __init__(self, change: Callable[[Any], None]) -> None:
+        self.change = change
+
+    def accepts(self, problem: Any) -> so.Accepted:
+        """Take everything."""
+        return so.Accepted()
+
+    def solve(self, problem: Any, context: so.Context) -> Any:
+        """Answer another question."""
+        self.change(problem)
+        found = so.solve(problem)
+        return found.answer, found.certificate
+
+
+@pytest.mark.parametrize("change", [turn, triple, store_another])
+def test_what_arrays_and_targets_in_storage_are_read_from_is_put_back(
+    change: Callable[[Any], None],
+) -> None:
+    dense = np.random.default_rng(0).normal(size=(4, 4))
+    penalty = so.L1(0.1)
+    problem: Any = {
+        turn: lambda: so.SparseRegression(dense, np.arange(4.0), penalty),
+        triple: lambda: so.SparseRegression(csc_array(dense), np.arange(4.0), penalty),
+        store_another: lambda: so.ButterflyFactorization(
+            Chunked(dense), so.Architecture.square_dyadic(4)
+        ),
+    }[change]()
+    text = so.to_json(problem)
+    with pytest.raises(so.SolveError, match="changed the problem"):
+        so.solve(problem, Doing(change))
+    assert so.to_json(problem) == text
+    assert so.solve(problem).status is so.Status.VERIFIED
+
+
+def test_what_cannot_be_laid_out_as_it_was_is_said() -> None:
+    def change(problem: Any) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            problem.design.dtype = np.complex128
+            problem.design.strides = (0, 0)
+
+    problem: Any = so.SparseRegression(np.eye(4), np.arange(4.0), so.L1(0.1))
+    with pytest.raises(so.ProblemError, match="cannot be put back"):
+        so.solve(problem, Doing(change))

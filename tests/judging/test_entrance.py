@@ -52,8 +52,10 @@ def test_integers_that_float64_does_not_hold_are_refused(name: str) -> None:
         [1e300, 2**60],
         np.float16(1.5),
         [[]],
+        memoryview(np.eye(2)),
+        [memoryview(np.ones(2)), [1, 2]],
     ],
-    ids=range(7),
+    ids=range(9),
 )
 def test_others_are_taken(value: Any) -> None:
     np.testing.assert_array_equal(as_array(value, "x"), np.asarray(value))

@@ -311,6 +311,15 @@ def test_integers_may_stand_in_arrays() -> None:
     assert Neuron(np.ones(3), None, "pool", np.int64(2)).rank == 2  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int64])
+def test_fields_hold_integers_of_python(kind: Any) -> None:
+    """Those of NumPy wrap around: minus a rank of uint8 is 255."""
+    pool, neuron = RankPool(0, kind(1)), Neuron(np.ones(3), None, "pool", kind(1))
+    conv = Conv(np.ones((64, 5, 3)), groups=kind(64))
+    assert [type(n) for n in (pool.rank, neuron.rank, conv.groups)] == [int, int, int]
+    assert [-pool.rank, conv.weight.shape[1] * conv.groups] == [-1, 320]
+
+
 def test_windows_may_be_generated() -> None:
     windows = [max_window(axis, pool_positions(2, 2, 1), 2) for axis in (0, 1)]
     assert len(MaxPool(iter(windows)).windows) == 2  # type: ignore[arg-type]

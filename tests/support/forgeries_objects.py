@@ -184,6 +184,25 @@ Renamed.__module__ = "sparseopt.closedness.certificate"
 Renamed.__qualname__ = "ClosednessVerdict"
 
 
+@dataclass(frozen=True, eq=False)
+class Borrowing(so.Problem):
+    """A question of a third party that lists a certificate of the core as its own."""
+
+    certificates = (type(so.solve(so.Closedness(SUPPORTS)).certificate),)
+
+    def describe(self) -> str:
+        """Claim what it likes."""
+        return "closedness of every set"
+
+    def evaluate(self, answer: Any) -> Any:
+        """Return nothing."""
+        return {}
+
+    def __getattr__(self, name: str) -> Any:
+        """Answer as a question of the core does."""
+        return getattr(so.Closedness(SUPPORTS), name)
+
+
 def fraction(numerator: int, denominator: int) -> Fraction:
     """Return a Fraction made past its constructor."""
     made = Fraction(1, 3)
@@ -223,6 +242,27 @@ def _twin(kind: type, base: type = object, *arguments: Any) -> Any:
             return hash(kind)
 
     return Twins("Twin", (base,), {})(*arguments)
+
+
+def _twin_with_fields() -> Any:
+    """Return an object of a class that equals that of lists, and has fields."""
+    made = _twin(list)
+    type(made).__dataclass_fields__ = {}
+    return made
+
+
+def _twin_certificate() -> so.Check:
+    """Verify a certificate of a class that equals the one that a question lists."""
+    made = _twin(Holding, Holding, Question(), None)
+    type(made).claim = property(lambda self: "anything")
+    return so.verify(made)
+
+
+def _borrowed() -> so.Check:
+    """Verify a proof of the core of a question that is none of the core."""
+    found = proof()
+    object.__setattr__(found, "problem", Borrowing())
+    return so.verify(found)
 
 
 def _own_proof() -> Any:
@@ -317,6 +357,7 @@ def forged() -> Iterator[tuple[str, Any]]:
         "an object of the core that is no record": so.Steps(),
         "a record of a third party": Once(),
         "an object whose class equals that of floats": Plain(),
+        "an object with fields whose class equals that of lists": _twin_with_fields(),
         "one within a list": cycle,
         "an integer of a derived class": Two(2),
         "a number that wraps around": np.int8(2),
@@ -333,6 +374,8 @@ def forged() -> Iterator[tuple[str, Any]]:
         yield f"a Fraction with {name}", holding(value)
     yield "an imitation of a tensor", holding(OnDevice())
     yield "an imitation of an array on a GPU", holding(OnGpu())
+    yield "a certificate whose class equals the one that is listed", _twin_certificate
+    yield "a proof of the core of a third party's question", _borrowed
     yield "a record that derives from one of the core", holding(Format("int4"))
     yield "such a record in the question", holding(None, Format("int4"))
     for name, value in {
