@@ -34,7 +34,8 @@ class RescalingGroups:
         Parameters, as ``"node.field"``, that must keep their values.
     scaled : bool
         False for the groups of units that can only be left out together: a constant that units
-        share, such as the 6 of ReLU6, does not tie them then, and the groups of a convolution do.
+        share, such as the 6 of ReLU6, does not tie them then; the groups of a convolution do, and
+        padding that is added to them.
 
     Raises
     ------
@@ -140,7 +141,7 @@ class RescalingGroups:
         unique, first = np.unique(order, return_index=True)
         ranks = np.empty(len(unique), dtype=np.int64)
         ranks[np.argsort(first, kind="stable")] = np.arange(len(unique))
-        # Padding has a label, but no unit: any factor suits it.
+        # Padding that meets no unit has a label, but any factor suits it.
         numbering = np.zeros(int(components.max()) + 1, dtype=np.int64)
         numbering[unique] = ranks
         return numbering[components]

@@ -42,7 +42,8 @@ class Ties:
         Whether constants that entries share tie them, since these would have to be scaled alike.
         Not so for units that are left out: the constants of the others stay what they are, and
         labels of a bias may vary along axes of length 1 of the bias. What ties units then are the
-        groups of a convolution, which must stay alike.
+        groups of a convolution, which must stay alike, and padding, which goes with the entries
+        that it is added to, so that both values get smaller together.
     """
 
     def __init__(self, network: Network, scaled: bool = True) -> None:
@@ -214,7 +215,7 @@ def _tie_groups(ties: Ties, reads: np.ndarray, gives: np.ndarray) -> None:
     if ties.scaled or len(reads) == 1:
         return
     if len(reads) > max(reads.shape[1], gives.shape[1]):
-        ties.unite(gives, ties.unite(ties.along(reads, 1), gives[:, :1]))
+        ties.unite(gives, ties.along(reads, 1))
     else:
         ties.along(reads, 0)
         ties.unite(gives, gives[:1])
@@ -272,7 +273,9 @@ def _permute(op: Permute, ties: Ties, name: str, values: Any, shapes: Any) -> np
 @labels_of.register
 def _select(op: Select, ties: Ties, name: str, values: Any, shapes: Any) -> np.ndarray:
     flat = np.broadcast_to(values[0], shapes[0]).ravel()
-    return _compact(np.where(op.index < 0, PADDING, flat[op.index]))
+    result, empty = np.array(flat[op.index]), op.index < 0
+    result[empty] = PADDING if ties.scaled else ties.fresh(int(empty.sum()))
+    return _compact(result)
 
 
 @labels_of.register

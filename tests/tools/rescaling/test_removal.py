@@ -10,9 +10,12 @@ import pytest
 from every_layer import ROWS, network
 
 import sparseopt as so
+from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
-from sparseopt.networks.operator import Relu
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Concat, Input, Relu, Reshape, Select
+from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, Resample
 from tests.tools.rescaling.test_rescaling import residual_network
 
 RNG = np.random.default_rng(3)
@@ -83,6 +86,64 @@ def test_random_graphs_of_neurons(seed: int) -> None:
     assert size(smaller) <= size(net)
 
 
+SIDES = np.array([[-1, 0], [1, 2], [2, -1]])
+ABOVE = {
+    "averages": Resample((AxisMap(1, SIDES, np.ones((3, 2)), np.full(3, 2)),)),
+    "pools": MaxPool((AxisWindow(1, SIDES),)),
+    "sums": Add(),
+}
+STEM, WIDTH = 3, 6
+
+
+def padded_shortcut(
+    above: str, joined: bool, zeros: list[np.ndarray], order: np.ndarray
+) -> Network:
+    """Return a network that adds its stem, among channels of zeros, to two convolutions in turn.
+
+    Place i of the sums has channel ``order[i]`` of the stem, or a zero. `zeros` are the channels of
+    the stem and of both convolutions without weights.
+    """
+    rng = np.random.default_rng(0)
+
+    def conv(entering: int, empty: np.ndarray) -> Conv:
+        weight = rng.choice([-2.0, -1.0, 1.0, 3.0], (len(empty), entering, 1))
+        return Conv(np.where(empty[:, None, None], 0, weight))
+
+    cells = np.where(order[:, None] < STEM, order[:, None] * 3 + np.arange(3), -1)
+    nodes = [Node("x", Input((2, 3))), Node("stem", conv(2, zeros[0]), ("x",))]
+    nodes += [Node("r", Relu(), ("stem",))]
+    if joined:
+        nodes += [Node("z", Select(cells[STEM:]), ("r",)), Node("s", Concat(0), ("r", "z"))]
+    else:
+        nodes += [Node("s", Select(cells), ("r",))]
+    nodes += [Node("a", conv(STEM, zeros[1]), ("r",)), Node("s1", Add(), ("s", "a"))]
+    nodes += [Node("r1", Relu(), ("s1",)), Node("b", conv(WIDTH, zeros[2]), ("r1",))]
+    nodes += [Node("s2", Add(), ("b", "s")), Node("up", ABOVE[above], ("s2",))]
+    nodes += [Node("flat", Reshape((WIDTH * 3,)), ("up",))]
+    nodes += [Node("y", Dense(rng.choice([-1.0, 2.0], (2, WIDTH * 3))), ("flat",))]
+    return Network(tuple(nodes), "y")
+
+
+@pytest.mark.parametrize("above", ABOVE)
+@pytest.mark.parametrize("joined", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_padding_goes_with_what_it_is_added_to(above: str, joined: bool, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    order = np.arange(WIDTH) if joined else rng.permutation(WIDTH)
+    zeros = [rng.random(n) < 0.8 for n in (STEM, WIDTH, WIDTH)]
+    zeros[0][0] = False
+    net = padded_shortcut(above, joined, zeros, order)
+    smaller = so.remove_dead(net)
+    gone = zeros[1] & zeros[2] & np.append(zeros[0], [True] * (WIDTH - STEM))[order]
+    if joined and gone[STEM:].all():
+        gone[STEM] = False  # every value keeps an entry
+    for name in ("s", "s1", "s2", "up"):
+        assert smaller.shapes[name] == (WIDTH - gone.sum(), 3)
+    assert smaller.shapes["stem"] == (STEM - gone[order < STEM].sum(), 3)
+    x = rng.integers(-4, 5, (9, 2, 3)).astype(float)
+    assert np.array_equal(smaller.run(x), net.run(x))
+
+
 def test_exact_networks_stay_exact() -> None:
     graph = nx.DiGraph()
     graph.add_node("x", kind="input")
@@ -134,6 +195,20 @@ def models() -> dict[str, tuple[Any, tuple[int, ...]]]:
             y = torch.cat([a, torch.relu(self.b(a))], 1)
             return self.f(torch.relu(self.c(self.n(y))).mean((2, 3)))
 
+    class Padded(nn.Module):  # type: ignore[misc, name-defined]
+        """A shortcut with channels of zeros, as in ResNets of option A."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = nn.Conv2d(1, 4, 3, padding=1)
+            self.b = nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False)
+            self.n, self.f = nn.BatchNorm2d(8), nn.Linear(8, 3)
+
+        def forward(self, x: Any) -> Any:
+            a = torch.relu(self.a(x))
+            short = nn.functional.pad(a[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+            return self.f(torch.relu(short + self.n(self.b(a))).mean((2, 3)))
+
     mobile = nn.Sequential(
         nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False),
         nn.BatchNorm2d(8),
@@ -161,11 +236,12 @@ def models() -> dict[str, tuple[Any, tuple[int, ...]]]:
     return {
         "mobile": (mobile, (3, 8, 8)),
         "dense": (Dense2(), (3, 5, 5)),
+        "padded": (Padded(), (1, 6, 6)),
         "grouped": (grouped, (4, 8)),
     }
 
 
-@pytest.mark.parametrize("name", ["mobile", "dense", "grouped"])
+@pytest.mark.parametrize("name", ["mobile", "dense", "grouped", "padded"])
 @pytest.mark.parametrize("ratio", [0.3, 0.7])
 def test_modules_with_coupled_channels_get_smaller(name: str, ratio: float) -> None:
     torch = pytest.importorskip("torch")
