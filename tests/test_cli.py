@@ -134,6 +134,7 @@ def test_quantize_a_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = so.from_json(done.stdout)
     assert found.rescaling == "none"
+    assert "(path-lifting) for inputs in [-1, 1]^64\n" in str(found)
     assert str(so.from_json(Path(report).read_text())) == str(found)
     for wrong, words in (
         ([], "one of --bits and --format"),

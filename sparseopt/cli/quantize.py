@@ -66,7 +66,11 @@ def quantize(
         str | None, typer.Option(help=f"{_NETWORK}a batch (.npy) to measure the change on.")
     ] = None,
     input_bound: Annotated[
-        float | None, typer.Option(help=f"{_NETWORK}largest absolute value of an input.")
+        float | None,
+        typer.Option(
+            help=f"{_NETWORK}largest absolute value of an input, for the proven change: R is for "
+            "inputs in [-R, R]; by default the largest in --inputs, or 1 without any: [-1, 1]."
+        ),
     ] = None,
     solver: opt.SolverName = None,
     option: opt.SolverOption = None,

@@ -64,7 +64,11 @@ class ChangeEnds:
 
 def box_in_words(problem: Any) -> str:
     """Return the box of an `OutputChange` as a person would write it."""
-    low, high = problem.lower, problem.upper
+    return range_in_words(problem.lower, problem.upper)
+
+
+def range_in_words(low: np.ndarray, high: np.ndarray) -> str:
+    """Return a box of inputs, by its least and its largest entries, in the same words."""
     if np.all(low == low.flat[0]) and np.all(high == high.flat[0]):
         power = f"^{low.size}" if low.size > 1 else ""
         return f"[{_said(low.flat[0])}, {_said(high.flat[0])}]{power}"

@@ -13,7 +13,7 @@ from sparseopt.interface.solution import Solution
 from sparseopt.judging.rounding import shown_above
 from sparseopt.judging.serialization import to_json
 from sparseopt.networks.network import Network
-from sparseopt.tools.change_ends import ChangeEnds
+from sparseopt.tools.change_ends import ChangeEnds, range_in_words
 
 
 @json_type
@@ -189,9 +189,13 @@ class Quantization:
 
     def __str__(self) -> str:
         lines = [str(layer) for layer in self.layers]
-        if self.bound is not None:
+        if self.bound is not None and self.network is not None:
+            radius = np.broadcast_to(self.bound.radius, self.network.input_shape)
+            box = range_in_words(0.0 - radius, radius)  # 0.0 and not -0.0 for 0
             lines.append(f"units rescaled by: {self.rescaling}")
-            lines.append(f"change of the output, in the L1 norm: proved {self.bound}")
+            lines.append(
+                f"change of the output, in the L1 norm: proved {self.bound} for inputs in {box}"
+            )
             lines.append(f"  rounding to nearest: {self.nearest_bound}")
         if self.change is not None:
             lines.append(f"  measured: {self.change}")

@@ -216,6 +216,22 @@ def test_the_report_prints_and_travels() -> None:
         report["nowhere"]
 
 
+def test_a_bound_is_printed_with_its_inputs() -> None:
+    """In the words of `OutputChange`: the default box, that of a batch, one of each entry's own."""
+    (size,) = MLP.input_shape
+    own = np.zeros(size)
+    own[0] = 2.5
+    for given, said in (
+        ({}, f"[-1, 1]^{size}"),
+        ({"inputs": np.full((2, size), -3.0)}, f"[-3, 3]^{size}"),
+        ({"input_bound": 0.5}, f"[-0.5, 0.5]^{size}"),
+        ({"input_bound": own}, f"a box of {size} entries within [-2.5, 2.5]"),
+        ({"input_bound": 0}, f"[0, 0]^{size}"),
+    ):
+        report = so.quantize(MLP, "int8", rescaling="none", **given)
+        assert f"(path-lifting) for inputs in {said}\n" in str(report)
+
+
 def test_scales_are_merged() -> None:
     rng = np.random.default_rng(0)
     ops = (Dense(rng.standard_normal((5, 4))), Scale(rng.uniform(-2, 2, 5), np.ones(5)), Relu())
