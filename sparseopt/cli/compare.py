@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 import sparseopt as so
@@ -11,12 +13,18 @@ from sparseopt.cli import options as opt
 from sparseopt.cli.console import parse_options, progress_display, say, say_json
 from sparseopt.cli.network_source import SUFFIXES, network_or_file
 from sparseopt.cli.streams import STREAM, taken
+from sparseopt.guarantees.layers import partner
 from sparseopt.judging.rounding import shown_above, shown_below
 from sparseopt.tools.change_ends import box_in_words
 
 _MOST_OUTPUTS = 20
 _FAR = 2.0
 _TIGHTEST = "backward_substitution"
+_RESCALED = (
+    "most of the difference of the weights is a rescaling of hidden units: it moves no output, but "
+    "loosens these bounds; compare what `sparseopt quantize --rescaling none` writes, or take the "
+    "bound that quantize itself proves"
+)
 
 
 def compare(
@@ -46,6 +54,9 @@ def compare(
     """Prove how far the outputs of two networks differ at most, and show how far at least.
 
     Their layers are the same, their parameters are not: before and after pruning or rounding.
+
+    Where hidden units are rescaled, as quantize does by default, the bounds may be far too large:
+    compare what quantize --rescaling none writes, or take the bound that quantize itself proves.
     """
     if starts < 0:
         raise so.ProblemError(f"--starts must be at least 0, got {starts}")
@@ -71,6 +82,10 @@ def compare(
         return
     for line in _lines(problem, solution, found):
         say(line)
+    # Balancing has no clock of its own, so a time limit leaves it out.
+    if time_limit is None and _is_loose(solution, found) and _is_mostly_rescaled(network, other):
+        say(_RESCALED)
+    say(f"status: {solution.status.name}")
     if plan:
         say(str(solution.plan))
 
@@ -100,9 +115,34 @@ def _lines(
         lines.append(f"  output {place}: from {shown_below(low, 4)} to {shown_above(high, 4)}")
     if len(lows) > _MOST_OUTPUTS:
         lines.append(f"  and {len(lows) - _MOST_OUTPUTS} more, which --json prints")
-    if found is not None and answer.l1 > _FAR * found.l1 and solution.solver != _TIGHTEST:
+    if found is not None and _is_loose(solution, found) and solution.solver != _TIGHTEST:
         lines.append(f"bounds may be far above: --solver {_TIGHTEST} takes longer and gets nearer")
-    return [*lines, f"status: {solution.status.name}"]
+    return lines
+
+
+def _is_loose(solution: so.Solution, found: so.LargestChange | None) -> bool:
+    return found is None or solution.answer.l1 > _FAR * found.l1
+
+
+def _is_mostly_rescaled(network: so.Network, other: so.Network) -> bool:
+    """Whether weights are less than half as far apart once each network's units are balanced."""
+    with suppress(so.ProblemError):  # weights that cannot be balanced within their dtype
+        balanced = so.canonicalize(network), so.canonicalize(other)
+        return _distance(*balanced) < _distance(network, other) / 2
+    return False
+
+
+def _distance(network: so.Network, other: so.Network) -> float:
+    """Return how far parameters are apart, over the larger of both each, summed."""
+    theirs, apart, larger = partner(network, other), 0.0, 0.0
+    for node in network.nodes:
+        if node.name in theirs:
+            pair = [found.op.parameters() for found in (node, theirs[node.name])]
+            for name in pair[0] | pair[1]:  # a bias may be missing in one
+                x, y = (np.asarray(found.get(name, 0.0), dtype=np.longdouble) for found in pair)
+                apart += float(np.abs(x - y).sum())
+                larger += float(np.maximum(np.abs(x), np.abs(y)).sum())
+    return apart / larger if larger else 0.0
 
 
 def _document(solution: so.Solution, found: so.LargestChange | None) -> dict[str, Any]:

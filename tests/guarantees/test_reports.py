@@ -146,6 +146,27 @@ def test_compare_on_the_command_line(tmp_path: Path) -> None:
     assert json.loads(few.output)["at_least"] is None
 
 
+def test_compare_says_that_units_are_rescaled(tmp_path: Path) -> None:
+    """After a rescaling, by hand or of `quantize`; not after other changes, nor where all agree."""
+    network, rng = small(), np.random.default_rng(2)
+    moved = so.rescale(network, np.exp(rng.standard_normal(10)))
+    pruned = so.prune(network, 0.5, scope="layer").network
+    rounded = (so.quantize(network, 6, rescaling=way).network for way in ("none", "path"))
+    nudged = {
+        name: a * (1 + 1e-3 * rng.random(a.shape)) for name, a in network.parameters().items()
+    }
+    file, other = str(tmp_path / "a.onnx"), str(tmp_path / "b.onnx")
+    so.write(network, file)
+    said = []
+    for second in (network, pruned, network.with_parameters(nudged), *rounded, moved):
+        so.write(second, other)
+        done = run("compare", file, other, "--lower", 0, "--upper", 1, "--starts", 0)
+        assert done.exit_code == 0, done.output
+        said.append("a rescaling of hidden units" in done.output)
+    assert said == [False, False, False, False, True, True]
+    assert "rescaling" in run("compare", "--help").output
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
