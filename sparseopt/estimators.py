@@ -11,12 +11,20 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 from scipy.sparse.linalg import LinearOperator, aslinearoperator
+
+import sparseopt as so
+from sparseopt.choosing.availability import is_installed
+from sparseopt.interface.printing import short
+
+if not is_installed("sklearn"):  # classes below inherit from its own, so nothing can wait for it
+    raise ImportError(
+        "sparseopt.estimators needs scikit-learn, which is not installed; "
+        "remedy: pip install 'sparseopt[inverse]'"
+    )
+
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
-
-import sparseopt as so
-from sparseopt.interface.printing import short
 
 
 class _Linear(RegressorMixin, BaseEstimator):  # type: ignore[misc]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,15 @@ from sparseopt.estimators import (  # noqa: E402
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 12)) + 3.0
 Y = X @ np.concatenate([[2.0, -1.0], np.zeros(10)]) + 5.0 + 0.1 * RNG.standard_normal(40)
+
+
+def test_without_scikit_learn_the_remedy_is_named(
+    without: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without("sklearn")
+    monkeypatch.delitem(sys.modules, "sparseopt.estimators")
+    with pytest.raises(ImportError, match=r"scikit-learn.*pip install 'sparseopt\[inverse\]'"):
+        importlib.import_module("sparseopt.estimators")
 
 
 @parametrize_with_checks(
