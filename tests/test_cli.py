@@ -52,6 +52,18 @@ def test_closedness_and_verify(lu_file: Path, tmp_path: Path) -> None:
     assert "plan for" in explained.stdout
 
 
+def test_a_chosen_solver_that_cannot_decide_leaves_it_to_others(lu_file: Path) -> None:
+    """Further plugins do not help where one solver was chosen by name."""
+    chosen = sparseopt("closedness", lu_file, "--solver", "comparable_rectangles")
+    assert chosen.returncode == 0, chosen.stderr
+    assert "leave the choice out (solver=, or --solver)" in chosen.stdout
+    names = [entry.name for entry in so.solvers(so.Closedness)]
+    others = [name for name in names if name not in ("comparable_rectangles", "null_points")]
+    blocked = sparseopt("closedness", lu_file, *(x for n in others for x in ("--block", n)))
+    assert "UNDECIDED" in blocked.stdout
+    assert "choice" not in blocked.stdout
+
+
 def test_long_lines_of_proofs_are_wrapped(capsys: pytest.CaptureFixture[str]) -> None:
     entries = ", ".join(f"1 at ({i}, {i})" for i in range(40))
     text = f"Take the limit\n\n  that is 0 but for {entries}\n  [0, 1]\n  [1, 0]"

@@ -232,7 +232,8 @@ def solve(
     unknown = problem.undecided(tried)
     if unknown is None:
         cause = None if broken is None else broken.error
-        raise SolveError(f"no answer to {problem.describe()}: {status}", done) from cause
+        words = f"no answer to {problem.describe()}: {status.after(done)}"
+        raise SolveError(words, done) from cause
     none = cast(Proof, None)
     return Solution(problem, unknown, none, status, "", time.perf_counter() - start, done, asked)
 

@@ -42,6 +42,17 @@ class Status(Enum):
     def __str__(self) -> str:
         return self.value
 
+    def after(self, plan: Plan) -> str:
+        """Return the message, with the remedy that fits where no other solver was considered."""
+        return _ALONE if self is Status.UNDECIDED and len(plan) == 1 else self.value
+
+
+_ALONE = (
+    "The one solver that was asked could not decide; the plan says what it met. If it was chosen "
+    "by name, leave the choice out (solver=, or --solver); else install further plugins, or give "
+    "a larger time limit."
+)
+
 
 @json_type
 @dataclass(frozen=True, eq=False)
@@ -163,7 +174,8 @@ class Solution(Generic[Answer, Proof]):
         if self.accuracy is not None and self.certificate is not None:
             words = described_accuracy(self.problem, self.accuracy, self.tolerance)
             lines.append(f"accuracy{'' if judged else ' (not checked)'}: {words}")
-        lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {self.status}")
+        message = self.status.after(self.plan)
+        lines.append(f"status: {self.status.name}{by} in {self.seconds:.3g} s: {message}")
         if self.status is Status.WEAK and (limit := self.problem.limited_by(self.answer)):
             lines.append(f"limited by: {printable(limit, 2000)}")
         return "\n".join(lines)

@@ -233,6 +233,8 @@ def test_block_and_prefer_by_argument_context_and_environment(
 
 def test_explicit_choice_never_falls_back(install: Install) -> None:
     install(toy_source(toy_entry("search"), toy_entry("raises", "Raises")))
+    with pytest.raises(so.SolveError, match="leave the choice out"):
+        so.solve(SquareRoot(2), "search")
     with pytest.raises(so.SolveError, match="over 10"):
         so.solve(SquareRoot(10**8), "search")
     with pytest.raises(so.SolveError, match="block list"):
