@@ -253,6 +253,11 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
             ["factorize", "A", "--architecture", "monarch:2,2", "-o", "x.csv"],
             ".json, .npz, .safetensors",
         ),
+        (["factorize", "A2", "--architecture", "square-dyadic"], "--variable on the command"),
+        (
+            ["closedness", "LU", "--solver", "external_exclusion"],
+            "--option allow_external=true on the command line",
+        ),
         (["factorize", "LU", "--architecture", "square-dyadic"], "must end in .npy"),
         (["nonsense"], "no such command"),
     ],
@@ -260,7 +265,8 @@ def test_bad_file(tmp_path: Path, name: str, content: str, words: str) -> None:
 def test_bad_arguments(lu_file: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     matrix = tmp_path / "A.npy"
     np.save(matrix, np.ones((4, 6)))
-    known = {"LU": str(lu_file), "A": str(matrix)}
+    np.savez(tmp_path / "A2.npz", A=np.eye(4), B=np.eye(4))
+    known = {"LU": str(lu_file), "A": str(matrix), "A2": str(tmp_path / "A2.npz")}
     done = sparseopt(*[known.get(word, word) for word in arguments])
     assert done.returncode == 2, done.stdout
     assert words in done.stderr

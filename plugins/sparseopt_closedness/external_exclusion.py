@@ -46,7 +46,8 @@ class ExternalExclusion(so.Solver[so.Closedness]):
         if not self.allow_external:
             return so.Refused(
                 "it relies on z3, whose answer is not checked here; "
-                "pass allow_external=True to allow it"
+                "pass allow_external=True to allow it "
+                "(--option allow_external=true on the command line)"
             )
         if problem.field != "real":
             return so.Refused(f"it asks about real matrices, not {problem.field} ones")

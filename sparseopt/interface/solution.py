@@ -31,7 +31,8 @@ class Status(Enum):
     )
     UNCHECKED = (
         "The core did not check all of the certificate, because check=False was given or because "
-        "it rests on an outside program; call so.verify(solution), with allow= to ask that program."
+        "it rests on an outside program; call so.verify(solution), with allow= to ask that program "
+        "(sparseopt verify, with --allow on the command line)."
     )
     UNDECIDED = (
         "No solver could decide; the plan says what each one met. "

@@ -133,5 +133,5 @@ def require_moderate(network: Network) -> None:
         raise ProblemError(
             f"the network has {network.edge_count} edges between neurons, more than the {_EDGES} "
             "for which reports say how far the output moves; ask so.OutputChange and "
-            "so.largest_change"
+            "so.largest_change (sparseopt compare on the command line)"
         )

@@ -118,7 +118,7 @@ def close_supports(
                 if name not in result:
                     raise ProblemError(
                         f"{name} shares its tensor with another layer, so its support cannot be "
-                        "closed by itself; leave out closed="
+                        "closed by itself; leave out closed= (--closed on the command line)"
                     )
                 mask = result[name] & entries
                 changed = changed or not np.array_equal(mask, result[name])

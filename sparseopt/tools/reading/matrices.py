@@ -68,9 +68,9 @@ def read_matrix(path: str | os.PathLike[str], variable: str | None = None) -> np
     found, name = read_matrices(path), repr(os.fspath(path))
     if variable is None and len(found) != 1:
         listed = ", ".join(printable(key) for key in list(found)[:20])
-        raise ProblemError(
-            f"{name} holds {len(found)} matrices{f': {listed}' if found else ''}; name one of them"
-        )
+        remedy = "; name one of them by variable= (--variable on the command line)"
+        held = f": {listed}{remedy}" if found else ""
+        raise ProblemError(f"{name} holds {len(found)} matrices{held}")
     if variable is not None and variable not in found:
         listed = ", ".join(printable(key) or "one without a name" for key in list(found)[:20])
         raise ProblemError(f"{name} holds no {variable!r}, but {listed}")

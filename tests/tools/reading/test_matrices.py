@@ -117,7 +117,7 @@ def test_several_matrices_are_told_apart_by_name(tmp_path: Path) -> None:
     for path in (mat, npz):
         assert list(read_matrices(path)) == ["A", "B"]
         assert np.array_equal(read_matrix(path, "B"), MASK)
-        with pytest.raises(so.ProblemError, match="holds 2 matrices: A, B; name one"):
+        with pytest.raises(so.ProblemError, match=r"holds 2 matrices: A, B; name one.*--variable"):
             read_matrix(path)
         with pytest.raises(so.ProblemError, match="holds no 'C', but A, B"):
             read_matrix(path, "C")
