@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 import tomllib
 from pathlib import Path
@@ -87,6 +89,23 @@ def test_each_use_starts_on_the_first_page_and_shows_code_that_is_run() -> None:
         text = (DOCS / f"{name}.md").read_text(encoding="utf-8")
         assert "<!-- test:" in text
         assert GALLERY_LINK.search(text)
+
+
+CODE = re.compile(r"(?P<before>[^\n]*)\n\n```python\n(?P<code>.*?)```", re.DOTALL)
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("start_*.md")), ids=lambda page: page.name)
+def test_code_runs_alone_or_says_what_it_continues(page: Path) -> None:
+    """What is run by itself is so marked, and tested with its output; see `test_readme`."""
+    text = page.read_text(encoding="utf-8")
+    for found in CODE.finditer(text):
+        names = [node for node in ast.walk(ast.parse(found["code"])) if isinstance(node, ast.Name)]
+        made = {node.id for node in names if isinstance(node.ctx, ast.Store)} | set(dir(builtins))
+        for node in ast.walk(ast.parse(found["code"])):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                made |= {alias.asname or alias.name for alias in node.names}
+        missing = {node.id for node in names} - made
+        assert not missing or "continues the block of section 1" in found["before"], missing
 
 
 def test_the_api_lists_every_public_name() -> None:
