@@ -3,8 +3,10 @@
 A rescaling multiplies what each neuron holds by exp(z): inputs and outputs keep z = 0, and so do
 both ends of an edge that is a constant. A parameter on an edge from t to h is multiplied by
 exp(z_h - z_t), which must be the same on all its edges; a bias counts as an edge from a neuron
-with z = 0. These are the equations E z = 0. The orbit is what the solutions do to the parameters
-that are not 0: its dimension is the rank of ``z -> (z_h - z_t)`` on the kernel of E.
+with z = 0. These are the equations E z = 0. None of them ties others to a neuron that holds 0
+whatever the parameters: no constant, pool or ReLU that reads it, and no parameter but one that
+leaves such neurons only. The orbit is what the solutions do to the parameters that are not 0: its
+dimension is the rank of ``z -> (z_h - z_t)`` on the kernel of E.
 """
 
 from __future__ import annotations
@@ -82,53 +84,62 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
     wires : Wires
     ignore_zeros : bool
         Whether parameters that are 0 set no equations: more rescalings, for proofs that there is
-        none. Pools and ReLUs set none with what holds 0 whatever the other parameters.
+        none. Nothing sets any with what holds 0 whatever the other parameters.
     """
     size = wires.count + 1
     outputs = wires.outputs[wires.outputs >= 0] + 1
     pinned = np.concatenate([np.arange(1, wires.inputs + 1), outputs])
-    fixed = [np.stack([pinned, np.zeros_like(pinned)])]
-    heads, tails, columns = (list[np.ndarray]() for _ in range(3))
-    # Whether something not 0 comes into a neuron, behind one that stands for none.
-    fed = np.repeat([False, True, False], [1, wires.inputs, size - 1 - wires.inputs])
+    fixed, edges = [np.stack([pinned, np.zeros_like(pinned)])], []
+    fed, nearby = _fed(wires, ignore_zeros), _fed(wires, False)
+    for layer in wires.layers:
+        place = np.nonzero(fed[layer.reads + 1] & (layer.reads >= 0))
+        fixed.append(np.stack([place[0] + layer.start, layer.reads[place]]) + 1)
+        head, tail, entry = layer.edges
+        kept = ~(ignore_zeros & wires.is_zero[entry])
+        edges.append(np.stack([head + 1, tail + 1, wires.column[entry]])[:, kept])
+    found = np.concatenate(edges, axis=1)
+    _, tail, column = found
+    ties = np.concatenate([*fixed, found[:2, (column < 0) & fed[tail]]], axis=1)
+    live = nearby[tail]
+    # Edges out of what holds 0 say nothing of a parameter that has others.
+    kept = (column >= 0) & (live | ~np.isin(column, column[live]))
+    return _merged(wires.parameters.count, ties, size, found[:, kept], live[kept])
+
+
+def _fed(wires: Wires, ignore_zeros: bool) -> np.ndarray:
+    """Return which neurons can be other than 0, behind True for what biases are multiplied with."""
+    fed = np.arange(wires.count + 1) <= wires.inputs
     for layer in wires.layers:
         if layer.kind != "linear":
-            live = fed[layer.reads + 1]
+            live = fed[layer.reads + 1] & (layer.reads >= 0)
             fed[layer.start + 1 :][: layer.size] = live.any(axis=1)
-            place = np.nonzero(live)
-            fixed.append(np.stack([place[0] + layer.start, layer.reads[place]]) + 1)
-            continue
         head, tail, entry = layer.edges
-        head, tail = head + 1, tail + 1
-        column = wires.column[entry]
-        constant = (column < 0) & ~wires.is_zero[entry]
-        fixed.append(np.stack([head[constant], tail[constant]]))
-        kept = (column >= 0) & ~(ignore_zeros & wires.is_zero[entry])
-        fed[head[constant | kept]] = True
-        for parts, part in ((heads, head), (tails, tail), (columns, column)):
-            parts.append(part[kept])
-    head, tail, column = (np.concatenate([*p, np.empty(0, int)]) for p in (heads, tails, columns))
-    return _merged(wires.parameters.count, np.concatenate(fixed, axis=1), head, tail, column, size)
+        fed[head[fed[tail + 1] & ~(ignore_zeros & wires.is_zero[entry])] + 1] = True
+    return fed
 
 
 def _merged(
-    count: int, fixed: np.ndarray, head: np.ndarray, tail: np.ndarray, column: np.ndarray, size: int
+    count: int, fixed: np.ndarray, size: int, edges: np.ndarray, live: np.ndarray
 ) -> Scales:
-    """Merge neurons of one z until nothing more follows from two ends of one parameter."""
+    """Merge neurons of one z until nothing more follows from two ends of one parameter.
+
+    Edges that are not live leave what holds 0: they tie that to itself, and nothing else.
+    """
+    head, tail, column = edges
     first = np.zeros(count, dtype=np.int64)
     first[column[::-1]] = np.arange(len(column))[::-1]
     other_head, other_tail = head[first[column]], tail[first[column]]
     while True:
         _, label = _components(fixed, size)
         same = [label[head] == label[other_head], label[tail] == label[other_tail]]
-        news = [(same[1] & ~same[0], head, other_head), (same[0] & ~same[1], tail, other_tail)]
+        apart = live & ~same[0]
+        news = [(same[1] & apart, head, other_head), (same[0] & ~same[1], tail, other_tail)]
         if not any(new.any() for new, _, _ in news):
             break
         fixed = np.concatenate([fixed, *(np.stack([a[n], b[n]]) for n, a, b in news)], axis=1)
     label = np.where(label == label[0], 0, np.where(label == 0, label[0], label))
-    left = ~same[0]
     parts = (head, tail, other_head, other_tail)
-    rows = np.unique(np.stack([label[part[left]] for part in parts], axis=1), axis=0)
+    rows = np.unique(np.stack([label[part[apart]] for part in parts], axis=1), axis=0)
     at_head, at_tail = np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.int64)
     at_head[column], at_tail[column] = label[other_head], label[other_tail]
     return Scales(label, at_head, at_tail, [tuple(row) for row in rows.tolist()])

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from identifiability_claims import pruned, structural
 
 import sparseopt as so
 from sparseopt.networks.linear import Dense, Scale
@@ -161,3 +162,14 @@ def test_outputs_of_zeros_alone_are_zero() -> None:
     solution = so.solve(problem)
     assert solution.answer.value == "identifiable"
     assert so.verify(solution).ok
+
+
+@pytest.mark.parametrize("case", list(pruned()), ids=lambda case: case[0])
+def test_what_a_pruned_unit_feeds_ties_nothing(case: Any) -> None:
+    _, problem, orbit, family = case
+    assert problem.orbit == orbit
+    solution = so.solve(problem)
+    assert solution.answer.value == "identifiable"
+    assert so.verify(solution).ok
+    if family:
+        assert "a direction is no rescaling" in str(so.verify(structural(problem, family)))

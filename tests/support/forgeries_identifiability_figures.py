@@ -23,6 +23,7 @@ from identifiability_claims import (
     evidence,
     family,
     network,
+    pruned,
     second,
     structural,
 )
@@ -196,8 +197,10 @@ def _scales() -> Entries:
     pairs = network(1, *windows, ("y", dense([[5.0, 1.0]])))
     yield "zeros that pools read", law(lambda: _reads(pairs, "p") == [[0, 1], [0, 2]])
     rows = ("u", dense([[2.0], [0.0], [3.0]])), ("s", Select(np.array([0, 1, 2, 1])))
-    pruned = network(1, *rows, ("p", _pool((0, 1), (2, 3))), ("y", dense([[5.0, 1.0]])))
-    yield "a pruned unit that pools read", law(lambda: so.Identifiability(pruned).orbit == 2)
+    tied = network(1, *rows, ("p", _pool((0, 1), (2, 3))), ("y", dense([[5.0, 1.0]])))
+    yield "a pruned unit that pools read", law(lambda: so.Identifiability(tied).orbit == 2)
+    for name, problem, size, _ in pruned():
+        yield f"a pruned unit, {name}", law(lambda p=problem, o=size: p.orbit == o)
     windows = ("s", Select(np.array([0, -1]))), ("p", _pool((0, 1), (1, -1)))
     shared = network(1, *windows, ("y", dense([[5.0, 1.0]])))
     yield "a zero that windows share", law(lambda: _reads(shared, "p") == [[0, 1], [2, -1]])
@@ -213,6 +216,9 @@ def _false_scales() -> Entries:
     moved = "a direction is no rescaling | "
     yield moved + "windows with a zero each", _zeros_of_pools([0, -1, 1, -1])
     yield moved + "windows that share a zero", _zeros_of_pools([0, -1, 1], [[0, 1], [1, 2]])
+    for name, problem, _, found in pruned():
+        if found:
+            yield f"{moved}a pruned unit, {name}", structural(problem, found)
     padded = ("s", Select(np.array([-1, 0]))), ("u", dense([[3, 0], [0, 1]])), ("r", Relu())
     deaf = network(1, *padded, ("y", dense([[0, 2]])))
     claim = asked(deaf, LINE, {"u.weight": [[1, 0], [0, 1]], "y.weight": [[0, 1]]})

@@ -16,10 +16,11 @@ from sparseopt.guarantees.families import Structure, described
 from sparseopt.guarantees.rank import RankEvidence
 from sparseopt.guarantees.second_network import SecondNetworkCertificate, moved_words
 from sparseopt.guarantees.structural import StructuralCertificate
-from sparseopt.networks.linear import Dense
+from sparseopt.networks.linear import Dense, Scale
 from sparseopt.networks.network import Network
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Input
+from sparseopt.networks.operator import Add, Concat, Input, Reshape, Select
+from sparseopt.networks.window import AxisWindow, MaxPool
 
 PRIME = 4194301
 NOTHING = np.zeros((0, 2), dtype=int), np.zeros(0, dtype=int)
@@ -88,3 +89,43 @@ def second(problem: so.Identifiability, values: Mapping[str, Any]) -> SecondNetw
     answer = problem.verdict("not_identifiable", 0, (moved_words(problem, columns),))
     exact = tuple(Fraction(value) for value in values.values())
     return SecondNetworkCertificate(problem, answer, evidence(problem), columns, exact)
+
+
+def pruned() -> Iterator[tuple[str, so.Identifiability, int, so.Family | None]]:
+    """Yield (name, problem, orbit, family): networks with a pruned unit, all identifiable, each
+    with a direction that is a rescaling, but would be none if what holds 0 tied others."""
+    rows, ends = ("u", dense([[2], [0], [3]])), ("y", dense(np.diag([5, 7])))
+
+    def pool(*cells: list[int]) -> tuple[Any, ...]:
+        windows = AxisWindow(0, np.arange(sum(map(len, cells))).reshape(len(cells), -1))
+        return ("s", Select(np.concatenate(cells))), ("p", MaxPool((windows,)))
+
+    factors = ("f", Scale(np.array([1.5, 2.0, 0.5]))), *pool([0, 1], [2, 1])
+    sums = ("h", Select(np.array([0, 2])), "u"), ("z", Select(np.array([1, 1])), "u")
+    fan = "v", dense([[1.5, 0, 0], [0, 4, 0], [0, 5, 0], [0, 0, 2.5]])
+    tensor, once = dense([[3.0, 2.0]]), {"weight": "tensor"}
+    halves = ("w", tensor), ("r", dense([[5, 0], [0, 0]]), "x"), ("t", tensor, "r")
+    both = ("k", dense([[4, 7]]), "r"), ("c", Concat(0), "w", "t", "k")
+    pairs = ("s", Select(np.array([[0, 1], [2, 1]]))), ("h", tensor), ("f", Reshape((2,)))
+    one = ("y", dense([[0, 7]]))
+    for name, found, orbit, *words in (
+        ("pools of factors", network(1, rows, *factors, ends), 2),
+        ("sums", network(1, rows, *sums, ("a", Add(), "h", "z"), ends), 2),
+        (
+            "pools of what a pruned unit feeds",
+            network(1, rows, fan, *pool([0, 1, 2], [3, 1, 2]), ends),
+            6,
+            "constant",
+            "v.weight[1, 1]",
+        ),
+        (
+            "a tensor that another layer has",
+            network(2, *halves, *both, w=once, t=once),
+            1,
+            "constant",
+            "k.weight[0, 1]",
+        ),
+        ("two places", network(1, rows, *pairs, one), 4, "unheard", "u.weight[0, 0]"),
+    ):
+        problem = so.Identifiability(found, POINTS if found.input_shape == (2,) else LINE)
+        yield name, problem, orbit, family(problem, *words) if words else None
