@@ -172,4 +172,4 @@ def test_what_a_pruned_unit_feeds_ties_nothing(case: Any) -> None:
     assert solution.answer.value == "identifiable"
     assert so.verify(solution).ok
     if family:
-        assert "a direction is no rescaling" in str(so.verify(structural(problem, family)))
+        assert "FAILED: a direction is no rescaling" in str(so.verify(structural(problem, family)))

@@ -108,6 +108,8 @@ def pruned() -> Iterator[tuple[str, so.Identifiability, int, so.Family | None]]:
     both = ("k", dense([[4, 7]]), "r"), ("c", Concat(0), "w", "t", "k")
     pairs = ("s", Select(np.array([[0, 1], [2, 1]]))), ("h", tensor), ("f", Reshape((2,)))
     one = ("y", dense([[0, 7]]))
+    zeros = ("u", dense([[0], [0]])), ("s", Select(np.array([[1], [0]]))), ("h", dense([[3]]))
+    last = ("f", Reshape((2,))), ("k", dense([[0, 7]]), "u"), ("c", Concat(0), "f", "k")
     for name, found, orbit, *words in (
         ("pools of factors", network(1, rows, *factors, ends), 2),
         ("sums", network(1, rows, *sums, ("a", Add(), "h", "z"), ends), 2),
@@ -126,6 +128,8 @@ def pruned() -> Iterator[tuple[str, so.Identifiability, int, so.Family | None]]:
             "k.weight[0, 1]",
         ),
         ("two places", network(1, rows, *pairs, one), 4, "unheard", "u.weight[0, 0]"),
+        ("beside a 0 that is free", network(1, *zeros, *last), 2, "constant", "k.weight[0, 1]"),
     ):
-        problem = so.Identifiability(found, POINTS if found.input_shape == (2,) else LINE)
+        free = {"u.weight": [[1], [0]]} if "free" in name else None
+        problem = so.Identifiability(found, POINTS if found.input_shape == (2,) else LINE, free)
         yield name, problem, orbit, family(problem, *words) if words else None
