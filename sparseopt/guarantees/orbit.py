@@ -97,8 +97,7 @@ def scales(wires: Wires, ignore_zeros: bool = False) -> Scales:
         head, tail, entry = layer.edges
         kept = ~(ignore_zeros & wires.is_zero[entry])
         edges.append(np.stack([head + 1, tail + 1, wires.column[entry]])[:, kept])
-    found = np.concatenate(edges, axis=1)
-    _, tail, column = found
+    _, tail, column = found = np.concatenate(edges, axis=1)
     ties = np.concatenate([*fixed, found[:2, (column < 0) & fed[tail]]], axis=1)
     live = nearby[tail]
     # Edges out of what holds 0 say nothing of a parameter that has others.
