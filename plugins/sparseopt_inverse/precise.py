@@ -348,6 +348,8 @@ class PreciseSearch:
                 if length == 0.0:
                     break
             own, u = add(own, length * change), add(u, length * shift)
+            if face.is_left(own[0]):  # a step of just this length
+                return own[0], None
         return best[0], face.dual_point(best[1])
 
     def _enter(self, x: np.ndarray, t: np.ndarray) -> np.ndarray | None:

@@ -10,6 +10,7 @@ import numpy as np
 import sparseopt as so
 from sparseopt.inverse.greedy_recovery import (
     MOST_SUPPORTS,
+    MOST_WORK,
     ExactColumns,
     GreedyRecoveryCertificate,
 )
@@ -101,6 +102,8 @@ class RecoveryConditions(so.Solver[RecoveryGuarantee]):
             if np.abs(weights).sum(axis=0).max(initial=0.0) > 1.0 + 1e-6:
                 raise so.Inconclusive(f"the exact recovery condition does not hold on {on}")
         columns = ExactColumns.of(problem)
+        if columns.work_of(problem) > MOST_WORK:
+            raise so.Inconclusive("the exact recovery condition takes more than some minutes")
         for support in supports_of(problem):
             context.check_time("trying the exact recovery condition")
             found = columns.constant(support)

@@ -222,7 +222,8 @@ class Refinement:
         support = x.nonzero()[0]
         if self._stored is not None:
             return self._stored.product(support, x[support])
-        return np.asarray(self._columns[:, support] @ x[support])
+        # Made doubles here, they lie as those of a design in double precision do: equal sums.
+        return np.asarray(self._columns[:, support].astype(np.float64, copy=False) @ x[support])
 
     def _working_set(self, x: np.ndarray, norms: np.ndarray, size: int) -> np.ndarray:
         """Return the nonzero blocks of `x` and those that are nearest to their limit."""

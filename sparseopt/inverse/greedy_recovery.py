@@ -22,6 +22,17 @@ from sparseopt.judging.rounding import above, float_above
 
 MOST_SUPPORTS = 5000
 """Supports up to which a proof goes through all of one size."""
+MOST_WORK = 2.0**35
+"""What all eliminations of a proof take at most, as `elimination_work` counts: some minutes."""
+
+
+def elimination_work(size: int, width: int, bits: int) -> float:
+    """Return about how many products of words an elimination of integers takes.
+
+    Of `size` rows of `width` entries, with minors of up to `bits` bits; two numbers of w words of
+    64 bits are multiplied in about w^1.6.
+    """
+    return float(size * size * width) * max(1.0, bits / 64) ** 1.6
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +55,12 @@ class ExactColumns:
         columns = range(n) if problem.support is None else problem.support
         inner = {j: whole[:, j].dot(whole) for j in pairs(list(columns)).tolist()}
         return cls(inner, (whole * whole).sum(axis=0)[:n], pairs)
+
+    def work_of(self, problem: RecoveryGuarantee) -> float:
+        """Return what all eliminations of a problem take, see `elimination_work`."""
+        size, bits = len(self.pairs(range(problem.size))), int(max(self.norms)).bit_length()
+        width = 2 * size + len(self.norms)
+        return support_count(problem) * elimination_work(size, width, size * bits)
 
     def constant(self, support: tuple[int, ...]) -> float:
         """Return an upper bound of ``max_j sum_i |w_i| |a_i| / |a_j|``; infinity if not injective.
@@ -114,6 +131,8 @@ class GreedyRecoveryCertificate(RecoveryCertificate):
         count = support_count(problem)
         steps.require(count <= MOST_SUPPORTS, f"there are at most {MOST_SUPPORTS} supports")
         columns = ExactColumns.of(problem)
+        few = columns.work_of(problem) <= MOST_WORK
+        steps.require(few, "the exact recovery condition takes some minutes at most")
         for support in supports_of(problem):
             found = columns.constant(support)
             if not found < 1.0:
@@ -198,6 +217,8 @@ class GreedyFailureCertificate(RecoveryCertificate):
         used = [i + part * count for part in range(parts) for i in range(len(on))]
         target = whole[:, used].dot(_as_whole(x[..., on].ravel()))
         places = [columns.index(j) for j in path]
+        few = _path_work(norms, target, parts * len(places)) <= MOST_WORK
+        steps.require(few, "the path takes some minutes at most")
         for step, place in enumerate(places):
             before = [i + part * count for part in range(parts) for i in places[:step]]
             left = _left_over(whole[:, before], target)
@@ -208,6 +229,12 @@ class GreedyFailureCertificate(RecoveryCertificate):
                 for a, b in zip(pulls[:-1], norms[:-1], strict=True)
             )
             steps.require(ahead, f"no column of the support is ahead of step {step + 1}")
+
+
+def _path_work(norms: np.ndarray, target: np.ndarray, most: int) -> float:
+    """Return what the eliminations for up to `most` columns take, see `elimination_work`."""
+    bits, more = (int(max(v, default=0)).bit_length() for v in (norms, np.abs(target)))
+    return sum(elimination_work(i, i + 1, i * bits + more) for i in range(most))
 
 
 def _has_signs(problem: RecoveryGuarantee, values: np.ndarray) -> bool:

@@ -25,7 +25,7 @@ from sparseopt.quantization.number_format import NumberFormat
 from sparseopt.quantization.pieces import CLOSE, Side, Sweep
 
 MOST_PIECES = 1 << 28
-"""Of one vector; more would take many minutes."""
+"""Of one vector, with each power of two that the other's scale may be; more takes many minutes."""
 AT_ONCE = 1 << 16
 """Pieces that are held at once, about."""
 EXACT_WORK = 1 << 14
@@ -232,6 +232,10 @@ class Joint:
         least, most = rates.min() * sizes.min(), rates.max() * sizes.max()
         return range(math.frexp(least)[1] - 1, math.frexp(most)[1] + 2)
 
+    def work(self, inner: Side, base: int) -> int:
+        """Return how many pieces with powers of two there are, about."""
+        return self.x.pieces * len(self.powers(inner, np.ones(1), base))
+
     def exact(self, inner: Side, s1: Fraction, s2: Fraction, power: int) -> Fraction:
         """Return the relative cost of u, given by its products, and the best v ``2**power``."""
         y, two = self.y, scaled(Fraction(1), power)
@@ -257,6 +261,8 @@ class Joint:
             return Fraction(0)
         outer, inner = self.x.side(), self.y.side()
         base = int(-outer.powers[0] - inner.powers[0])
+        if self.work(inner, base) > MOST_PIECES:
+            return Fraction(0)
         near = Near(found, len(self.x.values) + len(self.y.values), rooms)
         for low, high in outer.parts(AT_ONCE):
             sweep = Sweep(outer, low, high)

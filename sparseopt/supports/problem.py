@@ -22,8 +22,7 @@ from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.interface.support_arrays import as_support
-from sparseopt.judging.figures import sum_of_squares
-from sparseopt.judging.scaling import exponent_of, is_safe, largest_part, times_power
+from sparseopt.judging.scaling import exponent_of, largest_part, times_power
 from sparseopt.supports.bounds import ScaledTarget
 from sparseopt.supports.components import is_tractable, same_rectangle
 from sparseopt.supports.factors import SupportedFactors
@@ -167,8 +166,6 @@ class FixedSupportFactorization(Problem[SupportedFactors, Any]):
         exponent = exponent_of(largest_part(target))
         if self.decay:
             exponent += exponent % 2  # so that both factors get the same share
-        elif is_safe(sum_of_squares(target), target.size, target.dtype):
-            return self, 0
         if exponent == 0:
             return self, 0
         scaled = times_power(target, -exponent)

@@ -192,6 +192,10 @@ def greedy() -> Pairs:
     made = so.GreedyRecoveryCertificate.proved
     yield "the method is omp | l1", made(asked(FRAME, support=[0, 1]))
     yield "there are at most 5000 supports", made(asked(np.eye(40), 10, method="omp"))
+    # True, but of numbers with thousands of digits.
+    long = np.eye(60) + 10.0 ** -np.linspace(1.0, 290.0, 3600).reshape(60, 60)
+    on = asked(long, support=range(50), method="omp")
+    yield "the exact recovery condition takes some minutes at most", made(on)
     steep = [[1.0, 0.0, 1.0], [0.0, 1.0, 1.0]]
     yield "the condition holds | sqrt 2", made(asked(steep, support=[0, 1], method="omp"))
     yield "the condition holds | on one of three", made(asked(steep, 2, method="omp"))
@@ -258,6 +262,10 @@ def greedy() -> Pairs:
         "no column of the support is ahead of step 1 | one step too early",
         changed(later, path=later.path[1:]),
     )
+    again = np.column_stack([long[:, :40], long[:, 39]])  # the last step may take the last column
+    falling = asked(again, support=range(40), signs=[1] * 40, method="omp")
+    vector = [2 ** (50 - j) for j in range(40)] + [0]
+    yield "the path takes some minutes at most", failed(falling, vector, *range(39), 40)
     plain = np.eye(3)
     plain[0, 2] = plain[1, 2] = 1.0 / 4.0
     yield (

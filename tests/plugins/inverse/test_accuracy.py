@@ -160,3 +160,16 @@ def test_coefficients_are_rounded_together() -> None:
         return float(sum(value * value for value in left)) ** 0.5
 
     assert miss(x) < 1e-3 * miss(exact[0])
+
+
+@pytest.mark.parametrize("power", [0, 200, -200])
+@pytest.mark.parametrize("strength", [1.9052897530623546e-13, 1e-13, 3e-13, 1e-3])
+def test_a_step_that_ends_on_a_smaller_face(strength: float, power: int) -> None:
+    """In whole numbers a Newton step may make a coefficient 0 exactly, as here in some runs."""
+    design = np.ldexp(np.array([[0.0, 3.0, 0.0], [2.0, 2.0, -2.0], [1.0, -3.0, 2.0]]), power)
+    penalty = so.L1(float(np.ldexp(strength, power)))
+    problem = so.SparseRegression(design, [0.0, 3.0, -1.0], penalty)
+    solution = so.solve(problem, "working_set")
+    assert solution.status is so.Status.VERIFIED
+    x = np.ldexp(solution.answer.x, power)
+    assert x == pytest.approx([2 / 3, 0.0, -5 / 6], rel=1e-2, abs=1e-12)
