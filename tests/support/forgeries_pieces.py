@@ -153,13 +153,16 @@ def ties_are_taken_off(form: Any) -> bool:
 
 
 def nothing_is_proved() -> bool:
-    """Whether 0 is where there are too many pieces, or rates leave the range of floats."""
+    """Whether 0 is where pieces are too many, by powers also, or rates leave the floats' range."""
     small = Vector(np.array([0.3, 1.1]), np.ones(2), so.NumberFormat("int4"))
     fine = Vector(np.array([0.3, 0.7, 1.1]), np.ones(3), so.NumberFormat("F53"))
     light = Vector(np.array([1.0, 1.5]), np.array([1.0, 2.0**-880]), so.NumberFormat("bf16"))
     ones = Vector(np.ones(2), np.ones(2), so.NumberFormat("F3"))
     pairs = (fine, small), (small, fine), (light, ones)
     found = {Joint(x, y, False).least(Fraction(1, 2**20), 1) for x, y in pairs}
+    spread = Vector(np.array([1.0, 2.0**-20]), np.ones(2), so.NumberFormat("int4"))
+    long = Vector(np.array([0.3, 0.7, 1.1]), np.ones(3), so.NumberFormat("F24"))
+    found.add(Joint(long, spread, True).least(Fraction(1, 2**20), 1))
     return found == {least_angle(fine, Fraction(1), 1)} == {Fraction(0)}
 
 
