@@ -159,7 +159,7 @@ def _verify_solution(solution: Solution, outsiders: Outsiders) -> Check:
 
 def _verify_parts(subject: Any, outsiders: Outsiders, context: Context | None = None) -> Check:
     """Check every part that claims something, and that findings say what their certificates do."""
-    parts = list(_parts(subject, ""))
+    parts = list(_parts(subject, "", {}))
     if not parts and not isinstance(subject, Finding | Report):
         raise ProblemError(
             "verify takes a Solution, Certificate, Finding or Report, what holds some of them, or "
@@ -167,11 +167,11 @@ def _verify_parts(subject: Any, outsiders: Outsiders, context: Context | None = 
         )
     lines: list[str] = []
     claims: list[str] = []
-    outcomes = set()
+    outcomes, made = set(), dict[tuple[Any, ...], Check]()
     for i, (name, part) in enumerate(parts):
         if context is not None:
             context.report(i / len(parts), f"checking {name}")
-        check = _verify_part(part, outsiders)
+        check = _verify_part(part, outsiders, made)
         lines.append(f"{name}: {check.claim}")
         lines += [f"  {line}" for line in check.details]
         if check.outcome == "refused":
@@ -186,8 +186,18 @@ def _verify_parts(subject: Any, outsiders: Outsiders, context: Context | None = 
     return Check(outcome, _joined(claims), tuple(lines))
 
 
-def _parts(value: Any, place: str) -> Iterator[tuple[str, Solution | Certificate | Finding]]:
-    """Yield what claims to be proved in a document, with a name for it."""
+def _parts(
+    value: Any, place: str, seen: dict[int, Any]
+) -> Iterator[tuple[str, Solution | Certificate | Finding]]:
+    """Yield what claims to be proved in a document, with a name for it.
+
+    An object that stands in several places is gone through once: otherwise a file that names a part
+    twice in each of k records, one in the other, would ask for 2^k checks. `seen` keeps the objects
+    alive, so that none has the number of another.
+    """
+    if id(value) in seen:
+        return
+    seen[id(value)] = value
     if isinstance(value, Finding):
         if value.certificate is not None:
             yield _headed(value), value
@@ -197,26 +207,36 @@ def _parts(value: Any, place: str) -> Iterator[tuple[str, Solution | Certificate
     elif isinstance(value, Certificate):
         yield f"certificate (place, not checked: {printable(place, 60)})", value
     elif isinstance(value, Report):
-        yield from _parts(value.findings, place)
+        yield from _parts(value.findings, place, seen)
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from _parts(item, f"{place}/{key}")
+            yield from _parts(item, f"{place}/{key}", seen)
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
-            yield from _parts(item, f"{place}/{i}")
+            yield from _parts(item, f"{place}/{i}", seen)
     elif dataclasses.is_dataclass(value) and not isinstance(value, Problem | type):
         for field in dataclasses.fields(value):
-            yield from _parts(getattr(value, field.name), f"{place}/{field.name}")
+            yield from _parts(getattr(value, field.name), f"{place}/{field.name}", seen)
 
 
-def _verify_part(part: Solution | Certificate | Finding, outsiders: Outsiders) -> Check:
-    if isinstance(part, Certificate):
-        return _check(part, outsiders)
+def _verify_part(
+    part: Solution | Certificate | Finding, outsiders: Outsiders, made: dict[tuple[Any, ...], Check]
+) -> Check:
+    """Check a part; what parts share, a certificate or all that a solution states, only once."""
+    if type(part) is Solution:
+        stated = part.certificate, part.problem, part.answer, part.status
+        key: tuple[Any, ...] = (*map(id, stated), part.tolerance)
+        if key not in made:
+            made[key] = _verify_solution(part, outsiders)
+        return made[key]
     if isinstance(part, Solution):
         return _verify_solution(part, outsiders)
-    assert part.certificate is not None
-    check = _check(part.certificate, outsiders)
-    if check.outcome == "refused":
+    certificate = part.certificate if isinstance(part, Finding) else part
+    assert certificate is not None
+    if (id(certificate),) not in made:
+        made[id(certificate),] = _check(certificate, outsiders)
+    check = made[id(certificate),]
+    if check.outcome == "refused" or not isinstance(part, Finding):
         return check
     agreeing = _agreeing(part, check)
     return Check(agreeing.outcome, check.claim, (*check.details, *agreeing.details[-1:]))

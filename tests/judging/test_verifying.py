@@ -18,6 +18,7 @@ import sparseopt as so
 from sparseopt.choosing.discovery import Registry, Source
 from sparseopt.choosing.manifest import OutsiderEntry
 from sparseopt.cli.main import app
+from sparseopt.judging import verifying
 from sparseopt.tools.report.html import render
 
 Install = Callable[..., Registry]
@@ -420,3 +421,43 @@ def test_solutions_of_derived_classes_are_refused() -> None:
         check = so.verify(subject)
         assert check.outcome == "refused"
         assert "core's own class" in check.details[-1]
+
+
+def test_what_stands_in_several_places_is_checked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Records that name the one before twice do not double the work; what is refused stays so."""
+    asked: list[so.Certificate[Any, Any]] = []
+    check = verifying.check_certificate
+
+    def counted(certificate: Any, *stated: Any, **options: Any) -> so.Check:
+        asked.append(certificate)
+        return check(certificate, *stated, **options)
+
+    monkeypatch.setattr(verifying, "check_certificate", counted)
+    solution = so.solve(so.Closedness(LU))
+    again = dataclasses.replace(solution, seconds=2.0)
+    finding = so.Finding(
+        "supports-not-closed", so.Severity.WARNING, "a", "m", certificate=solution.certificate
+    )
+    findings = [dataclasses.replace(finding, where=place) for place in "abc"]
+    assert so.verify([*findings, solution.certificate]).ok
+    assert len(asked) == 1
+    assert so.verify([solution, again, solution]).ok
+    assert len(asked) == 2
+    wrong = dataclasses.replace(solution, answer=so.solve(so.Closedness([[[1]], [[1]]])).answer)
+    assert so.verify([solution, wrong]).outcome == "refused"
+    contrary = dataclasses.replace(finding, rule="supports-closed")
+    assert so.verify([finding, contrary]).outcome == "refused"
+
+    asked.clear()
+    text = so.to_json(solution.certificate).replace('"$ref": "/', '"$ref": "/0/')
+    document = [json.loads(text)]
+    for i in range(15):
+        before = {"$ref": f"/{i}"}
+        record = {"$type": "sparseopt:KeyFigure", "name": "", "beside": ""}
+        document.append({**record, "value": before, "other": before})
+    path = tmp_path / "pyramid.json"
+    path.write_text(json.dumps(document))
+    assert so.verify(path).ok
+    assert len(asked) == 1
