@@ -11,6 +11,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_greedy
 import forgeries_identifiability
 import forgeries_identifiability_constants
 import forgeries_identifiability_facets
@@ -64,6 +65,7 @@ BANKS = (
     forgeries_quantization,
     forgeries_quantization_complex,
     forgeries_questions,
+    forgeries_greedy,
     forgeries_recovery,
     forgeries_recovery_complex,
     forgeries_regression,

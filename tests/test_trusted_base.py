@@ -14,6 +14,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_greedy
 import forgeries_identifiability
 import forgeries_identifiability_constants
 import forgeries_identifiability_facets
@@ -98,6 +99,7 @@ def certificates() -> Iterator[so.Certificate]:
         forgeries_pursuit_borders,
         forgeries_quantization,
         forgeries_quantization_complex,
+        forgeries_greedy,
         forgeries_recovery,
         forgeries_recovery_complex,
         forgeries_regression,

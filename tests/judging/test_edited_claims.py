@@ -15,6 +15,7 @@ import forgeries_closedness
 import forgeries_coercive
 import forgeries_deconvolution
 import forgeries_factorization
+import forgeries_greedy
 import forgeries_interpolation
 import forgeries_known_support
 import forgeries_pursuit
@@ -36,6 +37,7 @@ BANKS = (
     forgeries_interpolation,
     forgeries_known_support,
     forgeries_pursuit,
+    forgeries_greedy,
     forgeries_recovery,
     forgeries_subsets,
     forgeries_training,

@@ -60,7 +60,9 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
         "sparseopt.closedness.proofs.staircase",
         "sparseopt.closedness.problem",
     ),
-    "forgeries_closedness forgeries_recovery forgeries_elimination": ("sparseopt.judging.exact",),
+    "forgeries_closedness forgeries_recovery forgeries_greedy forgeries_elimination": (
+        "sparseopt.judging.exact",
+    ),
     "forgeries_factorization": (
         "sparseopt.butterfly.certificate",
         "sparseopt.butterfly.comparison",
@@ -131,7 +133,7 @@ SUBJECTS: dict[str, tuple[str, ...]] = {
     ),
     "forgeries_one_hidden_layer": ("sparseopt.guarantees.one_hidden_layer",),
     "forgeries_deconvolution": ("sparseopt.inverse.deconvolution",),
-    "forgeries_recovery forgeries_recovery_complex": (
+    "forgeries_recovery forgeries_recovery_complex forgeries_greedy": (
         "sparseopt.inverse.greedy_recovery",
         "sparseopt.inverse.recovery_bound",
         "sparseopt.inverse.recovery_certificate",
