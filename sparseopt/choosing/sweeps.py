@@ -73,7 +73,8 @@ def solve_all(
     ------
     ProblemError
         For bad jobs, backends or settings, a library that is missing, a store that cannot be
-        used, or problems that it cannot hold.
+        used, or problems that it cannot hold. If `solve` raises it for an item, no other is
+        started, and it is raised when those that were started are done.
 
     Examples
     --------
@@ -118,10 +119,13 @@ class _Sweep:
         self._opened = itertools.count()
         self._first: dict[str, int] = {}
         self._twins: dict[int, int] = {}
+        self._error: ProblemError | None = None
 
     def open_problems(self) -> Iterator[Problem]:
-        """Yield the problems that are to be solved."""
+        """Yield the problems that are to be solved, until an error ends the sweep."""
         for i, problem in enumerate(self._problems):
+            if self._error is not None:
+                return
             is_problem = isinstance(problem, Problem)  # if not, the worker says so
             key = self._store.key(problem) if self._store is not None and is_problem else ""
             if self._store is not None and is_problem:
@@ -141,7 +145,8 @@ class _Sweep:
         i, key, problem = self._open.pop(number)
         words = problem.describe() if isinstance(problem, Problem) else ""
         if isinstance(found, ProblemError):
-            raise found
+            self._error = self._error or found
+            return
         if isinstance(found, Lost):
             found = SolveError(f"no answer to {words}: {found.reason}", Plan(words, ()))
         elif isinstance(found, tuple):
@@ -155,7 +160,9 @@ class _Sweep:
         self._context.report(done / self._expected if self._expected else 0.0, f"{done} solved")
 
     def outcomes(self) -> list[Outcome[Any, Any]]:
-        """Return what was found, in the order of the problems."""
+        """Return what was found, in the order of the problems, or raise what ended the sweep."""
+        if self._error is not None:
+            raise self._error
         found = {**self._found, **{i: self._found[first] for i, first in self._twins.items()}}
         return [found[i] for i in range(len(found))]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import subprocess
@@ -107,15 +106,48 @@ def test_errors_are_kept_item_by_item(jobs: int) -> None:
         so.solve_all(mixed, "nobody", jobs=jobs)
 
 
-def test_a_sweep_that_is_left_early_cancels_the_rest_in_silence(
-    recwarn: pytest.WarningsRecorder,
-) -> None:
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_an_error_ends_the_sweep_and_what_was_started_is_kept(jobs: int, tmp_path: Path) -> None:
+    if jobs == 2:
+        pytest.importorskip("joblib")
+    path, taken = tmp_path / "sweep.jsonl", []
+
+    def problems() -> Iterator[so.Closedness]:
+        for i in range(200):
+            taken.append(i)
+            yield 3 if i == 1 else so.Closedness([np.ones((1, i + 1)), np.ones((i + 1, 1))])  # type: ignore[misc]
+
+    with pytest.raises(so.ProblemError, match="take a Problem, got int"):
+        so.solve_all(problems(), jobs=jobs, store=path)
+    assert len(taken) < 200
+    if jobs == 1:
+        assert taken == [0, 1, 2]
+    assert len(path.read_text().splitlines()) >= 1
+
+
+LEFT = """
+import sparseopt as so
+
+def leave(fraction, message):
+    raise KeyboardInterrupt
+
+if __name__ == "__main__":
+    try:
+        so.solve_all([so.Closedness([[[1]], [[1]]])] * 6, jobs=2, progress=leave)
+    except KeyboardInterrupt:
+        print("left")
+"""
+
+
+def test_a_sweep_that_is_left_early_cancels_the_rest_in_silence(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
-    for _ in range(10):
-        with pytest.raises(so.ProblemError, match="nobody"):
-            so.solve_all(6 * PROBLEMS, "nobody", jobs=2)
-    gc.collect()
-    assert not recwarn.list
+    script = tmp_path / "left.py"
+    script.write_text(LEFT)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "left"
+    assert "UserWarning" not in done.stderr
 
 
 @pytest.mark.parametrize("jobs", [0, -2, 1.5, True])
