@@ -313,11 +313,7 @@ class OutputChangeCertificate(Certificate):
                 places = np.flatnonzero(missing[side])
                 if not places.size:
                     continue
-                units = np.zeros((len(places), missing[side].size))
-                units[np.arange(len(places)), places] = sign
-                units = units.reshape(len(places), *missing[side].shape[1:])
-                parts = [None if factor == 0 else factor * units for factor in row]
-                most = proof.highest(name, parts, by_other)
+                most = proof.highest(name, [sign * factor for factor in row], places, by_other)
                 wanted = sign * (stated.high if side else stated.low).ravel()[places]
                 np.put(missing[side], places, ~(most <= wanted))
         _require(steps, missing, f"backward substitution at layer {name!r}")
