@@ -1,10 +1,11 @@
-"""How long a computation over the edges of a network takes, predicted step by step."""
+"""How long computations over the edges of a network take, predicted step by step."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.networks.parameters import Shape
@@ -13,6 +14,9 @@ from sparseopt.pathnorm.contractions import Contraction, Layer, kernel
 
 MOST = 6e11
 """Nanoseconds that a computation may take, as predicted: ten minutes."""
+_EACH, _DIGIT, _PAIR = 2000.0, 100.0, 1.0
+"""Nanoseconds of a product and sum of rationals: besides, for each digit (30 bits) of the
+denominator, and for each pair of digits."""
 
 
 @dataclass(eq=False)
@@ -40,3 +44,17 @@ class Effort:
         self.left -= self.product * products + self.touch * touched
         if self.left < 0:
             raise ProblemError(f"passing through its layers takes over {MOST / 6e10:g} minutes")
+
+
+@dataclass(eq=False)
+class ExactEffort:
+    """The same for rationals, whose sums gain digits with each layer."""
+
+    left: float = field(default_factory=lambda: MOST, init=False)
+
+    def spend(self, sums: Iterable[Fraction]) -> None:
+        """Count one more product in each sum; `ProblemError` if it is too much."""
+        digits = [v.denominator.bit_length() / 30 for v in sums]
+        self.left -= sum(_EACH + d * (_DIGIT + _PAIR * d) for d in digits)
+        if self.left < 0:
+            raise ProblemError(f"exact sums over its edges take over {MOST / 6e10:g} minutes")
