@@ -43,7 +43,9 @@ class Effort:
         touched = products // min(rows, size // rows) + size + samples * sum(map(math.prod, inputs))
         self.left -= self.product * products + self.touch * touched
         if self.left < 0:
-            raise ProblemError(f"passing through its layers takes over {MOST / 6e10:g} minutes")
+            raise ProblemError(
+                f"passing through its layers takes over {MOST / 6e10:g} minutes, as predicted"
+            )
 
 
 @dataclass(eq=False)
@@ -57,4 +59,6 @@ class ExactEffort:
         digits = [v.denominator.bit_length() / 30 for v in sums]
         self.left -= sum(_EACH + d * (_DIGIT + _PAIR * d) for d in digits)
         if self.left < 0:
-            raise ProblemError(f"exact sums over its edges take over {MOST / 6e10:g} minutes")
+            raise ProblemError(
+                f"exact sums over its edges take over {MOST / 6e10:g} minutes, as predicted"
+            )
