@@ -20,7 +20,6 @@ from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
-from sparseopt.pathnorm.effort import ExactEffort
 
 Direction = dict[int, Fraction]
 """Change of each parameter that moves."""
@@ -64,7 +63,6 @@ class Structure:
 
     def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
         self.wires, self.pattern = wires, pattern
-        self._effort = ExactEffort()
 
     def _acts(self, position: int, row: int) -> tuple[bool, bool]:
         """Return whether a ReLU is active at every given input, and whether strictly at none."""
@@ -102,9 +100,8 @@ class Structure:
         still = np.setdiff1d(np.arange(layer.start, layer.start + layer.size), moved)
         sums = {neuron: Fraction(0) for neuron in still.tolist()}
         for place in np.flatnonzero(np.isin(heads, still)).tolist():
-            head, weight = int(heads[place]), Fraction(self.wires.exact[entries[place]])
-            sums[head] += weight * known[int(tails[place])]
-            self._effort.spend([sums[head]])
+            weight = Fraction(self.wires.exact[entries[place]])
+            sums[int(heads[place])] += weight * known[int(tails[place])]
         known.update(sums)
 
     @cached_property

@@ -35,7 +35,6 @@ from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.arithmetic import Arithmetic
-from sparseopt.pathnorm.effort import Effort
 
 WIRING = Concat | Input | Permute | Reshape | Select
 POOLS = MaxPool | RankPool
@@ -44,8 +43,6 @@ MORE = 16
 """Roundings besides those of a sum: of weights, of their differences, of biases, of the radius."""
 _LEAST = 2.0**-1000
 _GROWS = 2.0**50
-_PASSES = 16
-"""Passes through a layer, about, that boxes need, or the path metric."""
 
 _ZERO = np.zeros(())
 _SIGNED = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
@@ -141,22 +138,13 @@ def partner(network: Network, other: Network) -> dict[str, Node]:
 
 
 def layers(network: Network, other: Network) -> dict[str, Layer]:
-    """Return the layers that the output depends on, in order, by the first network's names.
-
-    Raises
-    ------
-    ProblemError
-        If passing boxes on would take too long; for parameters beyond float64.
-    """
-    theirs, effort = partner(network, other), Effort()
-    found = {
+    """Return the layers that the output depends on, in order, by the first network's names."""
+    theirs = partner(network, other)
+    return {
         node.name: _layer(network, node, theirs[node.name].op)
         for node in network.nodes[1:]
         if node.name in network.used
     }
-    for layer in found.values():
-        effort.spend(layer.op, layer.inputs, layer.shape, _PASSES)
-    return found
 
 
 def _layer(network: Network, node: Node, other: Operator) -> Layer:

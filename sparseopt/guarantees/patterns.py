@@ -28,10 +28,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from sparseopt.guarantees.exact_sums import exact_sums
 from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.judging.rounding import UNIT
-from sparseopt.pathnorm.effort import ExactEffort
 
 _LEAST = 2.0**-1000
 """Above what underflow loses in a sum of products."""
@@ -76,7 +74,6 @@ class _Pass:
         self.undecided: dict[int, int] = {}
         self.doubtful: set[int] = set()
         self.takes: list[np.ndarray] = []
-        self.effort = ExactEffort()
 
     def run(self) -> None:
         """Pass through all layers."""
@@ -98,7 +95,7 @@ class _Pass:
         biased = layer.biased
         names = self._expressions(layer)
         if self.is_exact:
-            values = exact_sums(self.wires, layer, self.values, self.effort)
+            values = exact_sums(self.wires, layer, self.values)
             return values, np.zeros_like(values), names, np.empty(0)
         matrix, window = layer.matrix(self.wires.floats), layer.window
         # Edges of one neuron that leave one neuron may cancel in `matrix`, not in `size`.
@@ -204,6 +201,18 @@ def _alike(layer: Layer) -> Any:
         tails = np.full((len(members), max(1, columns.shape[1])), -1)
         tails[row[edges[0, mine]], column.ravel()] = edges[2, mine]
         yield members, tails, bool(layer.bias[members[0]] >= 0)
+
+
+def exact_sums(wires: Wires, layer: Layer, values: np.ndarray) -> np.ndarray:
+    """Return the sums of a linear layer in exact arithmetic."""
+    result = np.zeros((layer.size, values.shape[1]), dtype=object)
+    exact = [Fraction(wires.exact[entry]) for entry in layer.entries.tolist()]
+    heads = (layer.heads - layer.start).tolist()
+    for head, tail, weight in zip(heads, layer.tails.tolist(), exact, strict=True):
+        result[head] += weight * values[tail]
+    for row in layer.biased.tolist():
+        result[row] += Fraction(wires.exact[layer.bias[row]])
+    return result
 
 
 def pattern(wires: Wires, inputs: np.ndarray) -> Pattern:

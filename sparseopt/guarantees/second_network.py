@@ -7,16 +7,15 @@ from fractions import Fraction
 
 import numpy as np
 
-from sparseopt.guarantees.exact_sums import exact_sums
 from sparseopt.guarantees.identifiability import Identifiability, IdentifiabilityVerdict
 from sparseopt.guarantees.orbit import is_moved
+from sparseopt.guarantees.patterns import exact_sums
 from sparseopt.guarantees.rank import RankEvidence, require_figures, scope
 from sparseopt.guarantees.wires import Wires
 from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.exact import of_python
-from sparseopt.pathnorm.effort import ExactEffort
 
 
 @proves(Identifiability)
@@ -141,11 +140,11 @@ def _require_equal(steps: Steps, problem: Identifiability, other: Wires) -> None
     values = [np.zeros((wires.count, len(inputs)), dtype=object) for _ in range(2)]
     for each in values:
         each[: wires.inputs] = first
-    switches, effort = False, ExactEffort()
+    switches = False
     for layer in wires.layers:
         if layer.kind == "linear":
             for each, source in zip(values, (wires, other), strict=True):
-                each[layer.own] = exact_sums(source, layer, each, effort)
+                each[layer.own] = exact_sums(source, layer, each)
             continue
         none = (layer.reads < 0)[..., None]
         cells = [np.where(none, 0, each[layer.reads]) for each in values]

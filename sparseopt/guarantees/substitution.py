@@ -17,7 +17,7 @@ computed, which covers what rounding takes of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,13 +25,10 @@ from sparseopt.guarantees.boxes import FAINT, Box, Values, bends, straight
 from sparseopt.guarantees.layers import POOLS, Layer
 from sparseopt.judging.rounding import UNIT, gamma
 from sparseopt.networks.operator import Relu
-from sparseopt.pathnorm.effort import Effort
 
 Parts = list[np.ndarray | None]
 """Coefficients of D, h' and h, each (rows, *shape of the layer); None for zeros."""
 
-_PARTS = 4
-"""Passes through a layer, about, that a row of coefficients of all three values needs."""
 _ENTRIES = 1 << 22
 """Entries of coefficients at a time."""
 
@@ -106,7 +103,6 @@ class Substitution:
 
     layers: dict[str, Layer]
     known: dict[str, Values]
-    effort: Effort = field(default_factory=Effort)
 
     def highest(
         self, name: str, factors: Sequence[float], places: np.ndarray, by_other: bool = False
@@ -124,20 +120,12 @@ class Substitution:
         by_other : bool
             Whether the change of a layer is written as ``W' D + (W - W') h`` instead of
             ``W D + (W - W') h'``.
-
-        Raises
-        ------
-        ProblemError
-            If it would take too long, what was proved before included.
         """
-        for layer in self.layers.values():
-            self.effort.spend(layer.op, layer.inputs, layer.shape, _PARTS * len(places))
-        shape = self.layers[name].shape
         widest = max(values.change.low.size for values in self.known.values())
         step, found = max(1, _ENTRIES // widest), []
         for start in range(0, len(places), step):
-            at = places[start : start + step]
-            units = np.zeros((len(at), *shape))
+            at = places[start : start + step]  # rows of all places would fill memory
+            units = np.zeros((len(at), *self.layers[name].shape))
             np.put_along_axis(units.reshape(len(at), -1), at[:, None], 1.0, axis=1)
             row = [None if factor == 0 else factor * units for factor in factors]
             found.append(_Run(self, by_other).bound(name, row))

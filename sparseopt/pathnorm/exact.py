@@ -143,8 +143,9 @@ class Exacts:
 
     def _aligned(self, values: Sequence[Exact]) -> tuple[list[np.ndarray], int]:
         """Return the arrays under one denominator."""
-        digits = max(v.denominator.bit_length() for v in values) / 30
-        self._spend(sum(digits * digits + (_OVERHEAD + digits) * v.array.size for v in values))
+        if len(values) > 1:
+            digits = max(v.denominator.bit_length() for v in values) / 30
+            self._spend(digits * sum(digits + v.array.size for v in values))
         common = math.lcm(*(v.denominator for v in values))
         return [v.array * (common // v.denominator) for v in values], common
 

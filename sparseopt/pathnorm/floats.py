@@ -134,7 +134,6 @@ class Floats(RoundedSums):
     SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
     LARGEST = of_largest(np.maximum, np.multiply, _ZERO)
     EACH = 1
-    NANOSECONDS = 0.1, 5.0
 
     def of(self, array: np.ndarray) -> Rounded:
         """Return a tensor of given non-negative floats."""

@@ -30,7 +30,6 @@ from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import contractions, edges
 from sparseopt.pathnorm.arithmetic import Arithmetic, Weights
 from sparseopt.pathnorm.contractions import Contraction, Layer
-from sparseopt.pathnorm.effort import Effort
 from sparseopt.pathnorm.powers import Powers
 
 SAFE = 2.0**-1000
@@ -76,19 +75,15 @@ class RoundedWeights(Weights, Protocol):
 class RoundedSums(ABC):
     """The arithmetic of sums (for q = inf of largest values) of q-th powers.
 
-    The methods raise `OutOfRange` where the numbers that it is for do not suffice, and
-    `ProblemError` where they would take too long, those before included.
+    The methods raise `OutOfRange` where the numbers that it is for do not suffice.
     """
 
     SUMS: ClassVar[Arithmetic]
     LARGEST: ClassVar[Arithmetic]
     EACH: ClassVar[int]
     """Roundings that a product and its summation count for."""
-    NANOSECONDS: ClassVar[tuple[float, float]]
-    """What a product in a matrix product takes, and any other number: see `Effort`."""
 
     def __init__(self, q: float) -> None:
-        self._effort = Effort(*self.NANOSECONDS)
         self._q = 1 if q == math.inf else q
         self._a = self.LARGEST if q == math.inf else self.SUMS
 
@@ -123,19 +118,16 @@ class RoundedSums(ABC):
         """Return what the edges of a layer bring; see `edges.forward`."""
         if isinstance(op, Relu):
             return values[0]
-        shapes = [v.array.shape[1:] for v in values]
-        self._effort.spend(op, shapes, output, len(values[0].array))
         given, weights = _aligned(values), self._weights(op)
         with np.errstate(under="ignore", over="ignore"):
             array = edges.forward(op, given.arrays, weights, output, self._a)
-        given.roundings += self.EACH * sum(edges.terms(op, shapes))
+        given.roundings += self.EACH * sum(edges.terms(op, [a.shape[1:] for a in given.arrays]))
         return self._result(given, array, weights)
 
     def backward(self, op: Layer, value: Rounded, inputs: Sequence[Shape]) -> list[Rounded]:
         """Return the transpose of `forward`."""
         if isinstance(op, Add):
             return [value for _ in inputs]
-        self._effort.spend(op, inputs, value.array.shape[1:], len(value.array))
         given, weights = _aligned([value]), self._weights(op)
         with np.errstate(under="ignore", over="ignore"):
             arrays = edges.backward(op, value.array, weights, inputs, self._a)
@@ -150,14 +142,12 @@ class RoundedSums(ABC):
         No number is rounded to a denormal one or zero, which is looked at here, and none is
         infinite: entries are below 2^64 and weights below 2^301 (`floats`), or have no range.
         """
-        inputs = [v.array.shape[1:] for v in values]
-        self._effort.spend(op, inputs, value.array.shape[1:], len(value.array))
         given, above = _aligned(values), _aligned([value])
         (weights,) = self._weights(op)
         given.exponent += above.exponent
         products = given.least * above.least
         # One rounding for each position that a weight serves, and one for the weight.
-        groups, outputs, fan_in = contractions.kernel(op, op.weight).shape
+        groups, outputs, inputs = contractions.kernel(op, op.weight).shape
         served = value.array.size // (groups * outputs) + 1
         given.roundings += above.roundings + self.EACH * served
         given.least = products * weights.least
@@ -165,7 +155,7 @@ class RoundedSums(ABC):
             raise OutOfRange
         exponent, roundings = given.exponent + weights.shift, given.roundings + weights.roundings
         for block, array in contractions.gradient(op, given.arrays, value.array, self._a):
-            for rows in contractions.blocks(groups, array.shape[1], fan_in, _CHUNK):
+            for rows in contractions.blocks(groups, array.shape[1], inputs, _CHUNK):
                 at = slice(block.start + rows.start, block.start + rows.stop)
                 part = self._a.times(array[:, rows], weights.part(at))
                 yield at, Rounded(part[None], exponent, roundings, given.least)
@@ -189,7 +179,6 @@ class RoundedSums(ABC):
 
     def plus(self, a: Rounded, b: Rounded) -> Rounded:
         """Return the sum of two tensors (for q = inf the larger)."""
-        self._effort.spend(Relu(), [a.array.shape], b.array.shape)
         common = max((v.exponent for v in (a, b) if v.least < math.inf), default=0)
         moved, faint = [], False
         for v in (a, b):

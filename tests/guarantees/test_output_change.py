@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from fractions import Fraction
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from forgeries_change import METHODS, deep, maps_round_twice, refusals
 
 import sparseopt as so
+from sparseopt.guarantees import substitution
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
@@ -206,3 +208,15 @@ def test_time_limit_of_substitution() -> None:
 
 def test_maps_round_their_coefficients_and_their_products() -> None:
     assert maps_round_twice()
+
+
+@pytest.mark.parametrize("entries", [1, 7])
+def test_rows_a_few_at_a_time_prove_the_same(entries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = so.solve(deep(), METHODS["substitution"])
+    monkeypatch.setattr(substitution, "_ENTRIES", entries)
+    assert so.verify(whole.certificate).ok
+    closer = dataclasses.replace(
+        whole.certificate,
+        answer=so.OutputChangeValue.of(whole.answer.lower / 2, whole.answer.upper / 2),
+    )
+    assert not so.verify(closer).ok
