@@ -20,6 +20,7 @@ from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.interface.certificate import Steps
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
+from sparseopt.pathnorm.effort import Effort, of_sums
 
 Direction = dict[int, Fraction]
 """Change of each parameter that moves."""
@@ -62,7 +63,7 @@ class Structure:
     """
 
     def __init__(self, wires: Wires, pattern: Pattern | None) -> None:
-        self.wires, self.pattern = wires, pattern
+        self.wires, self.pattern, self._effort = wires, pattern, Effort()
 
     def _acts(self, position: int, row: int) -> tuple[bool, bool]:
         """Return whether a ReLU is active at every given input, and whether strictly at none."""
@@ -100,8 +101,9 @@ class Structure:
         still = np.setdiff1d(np.arange(layer.start, layer.start + layer.size), moved)
         sums = {neuron: Fraction(0) for neuron in still.tolist()}
         for place in np.flatnonzero(np.isin(heads, still)).tolist():
-            weight = Fraction(self.wires.exact[entries[place]])
-            sums[int(heads[place])] += weight * known[int(tails[place])]
+            head, weight = int(heads[place]), Fraction(self.wires.exact[entries[place]])
+            sums[head] += weight * known[int(tails[place])]
+            self._effort.spend(of_sums([sums[head]]))
         known.update(sums)
 
     @cached_property

@@ -35,6 +35,7 @@ from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.arithmetic import Arithmetic
+from sparseopt.pathnorm.effort import Effort, of_layer
 
 WIRING = Concat | Input | Permute | Reshape | Select
 POOLS = MaxPool | RankPool
@@ -43,6 +44,8 @@ MORE = 16
 """Roundings besides those of a sum: of weights, of their differences, of biases, of the radius."""
 _LEAST = 2.0**-1000
 _GROWS = 2.0**50
+_PASSES = 16
+"""Passes through a layer, about, that boxes need, or the path metric."""
 
 _ZERO = np.zeros(())
 _SIGNED = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
@@ -96,6 +99,11 @@ class Layer:
     moves: bool
 
     @property
+    def nanoseconds(self) -> float:
+        """How long a pass through it takes, as predicted."""
+        return of_layer(self.op, self.inputs, self.shape)
+
+    @property
     def terms(self) -> int:
         """How many roundings a sum over the edges of a neuron has, at most, with all others.
 
@@ -138,13 +146,21 @@ def partner(network: Network, other: Network) -> dict[str, Node]:
 
 
 def layers(network: Network, other: Network) -> dict[str, Layer]:
-    """Return the layers that the output depends on, in order, by the first network's names."""
+    """Return the layers that the output depends on, in order, by the first network's names.
+
+    Raises
+    ------
+    ProblemError
+        If passing boxes on would take too long; for parameters beyond float64.
+    """
     theirs = partner(network, other)
-    return {
+    found = {
         node.name: _layer(network, node, theirs[node.name].op)
         for node in network.nodes[1:]
         if node.name in network.used
     }
+    Effort().spend(_PASSES * sum(layer.nanoseconds for layer in found.values()))
+    return found
 
 
 def _layer(network: Network, node: Node, other: Operator) -> Layer:

@@ -279,10 +279,8 @@ class OutputChangeCertificate(Certificate):
     def _check_boxes(self, steps: Steps, stated: Box) -> None:
         """Pass the boxes on, narrowed where bounds are stated; then look at the output."""
         problem, names = self.problem, set(self.bounds)
-        steps.require(
-            not names or (self.method == "substitution" and names <= set(problem.layers)),
-            "bounds are stated of layers of the network, for substitution only",
-        )
+        fits = not names or (self.method == "substitution" and names <= set(problem.layers))
+        steps.require(fits, "bounds are stated of layers of the network, for substitution only")
         known = {problem.start: problem.box}
         scale = float(problem.box.first.size.max())
         proof = Substitution(problem.layers, known)

@@ -44,10 +44,9 @@ def path_metric(layers: dict[str, Layer], start: str, reach: np.ndarray) -> np.n
     """
     nothing = np.zeros_like(reach)[None]
     known = {start: (reach[None], nothing, nothing)}
-    last = start
-    for last, layer in layers.items():
-        known[last] = _through(layer, [known[name] for name in layer.sources])
-    _, first, second = known[last]
+    for name, layer in layers.items():
+        known[name] = _through(layer, [known[source] for source in layer.sources])
+    _, first, second = list(known.values())[-1]
     return np.asarray((first + second)[0] * (1 + gamma(4)))
 
 

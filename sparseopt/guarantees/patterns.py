@@ -30,6 +30,7 @@ from scipy.sparse.csgraph import connected_components
 
 from sparseopt.guarantees.wires import Layer, Wires
 from sparseopt.judging.rounding import UNIT
+from sparseopt.pathnorm.effort import Effort, of_sums
 
 _LEAST = 2.0**-1000
 """Above what underflow loses in a sum of products."""
@@ -64,8 +65,8 @@ class _Pass:
         self.wires, self.is_exact = wires, is_exact
         shape, kind = (wires.count, len(inputs)), object if is_exact else np.float64
         self.values, self.errors = (np.zeros(shape, dtype=kind) for _ in range(2))
-        first = np.frompyfunc(Fraction, 1, 1)(inputs.T) if is_exact else inputs.T
-        self.values[: wires.inputs] = first
+        of = np.frompyfunc(Fraction, 1, 1) if is_exact else np.asarray
+        self.values[: wires.inputs] = of(inputs.T)
         self.needs_names = any(layer.kind == "pool" for layer in wires.layers)
         self.names = np.zeros(shape, dtype=np.int64)
         _, names = np.unique(inputs.T, return_inverse=True)
@@ -74,6 +75,7 @@ class _Pass:
         self.undecided: dict[int, int] = {}
         self.doubtful: set[int] = set()
         self.takes: list[np.ndarray] = []
+        self.effort = Effort()
 
     def run(self) -> None:
         """Pass through all layers."""
@@ -95,7 +97,7 @@ class _Pass:
         biased = layer.biased
         names = self._expressions(layer)
         if self.is_exact:
-            values = exact_sums(self.wires, layer, self.values)
+            values = exact_sums(self.wires, layer, self.values, self.effort)
             return values, np.zeros_like(values), names, np.empty(0)
         matrix, window = layer.matrix(self.wires.floats), layer.window
         # Edges of one neuron that leave one neuron may cancel in `matrix`, not in `size`.
@@ -203,13 +205,13 @@ def _alike(layer: Layer) -> Any:
         yield members, tails, bool(layer.bias[members[0]] >= 0)
 
 
-def exact_sums(wires: Wires, layer: Layer, values: np.ndarray) -> np.ndarray:
-    """Return the sums of a linear layer in exact arithmetic."""
+def exact_sums(wires: Wires, layer: Layer, values: np.ndarray, effort: Effort) -> np.ndarray:
+    """Return the sums of a linear layer in exact arithmetic; `ProblemError` if they take long."""
     result = np.zeros((layer.size, values.shape[1]), dtype=object)
-    exact = [Fraction(wires.exact[entry]) for entry in layer.entries.tolist()]
     heads = (layer.heads - layer.start).tolist()
-    for head, tail, weight in zip(heads, layer.tails.tolist(), exact, strict=True):
-        result[head] += weight * values[tail]
+    for head, tail, entry in zip(heads, layer.tails.tolist(), layer.entries.tolist(), strict=True):
+        result[head] += Fraction(wires.exact[entry]) * values[tail]
+        effort.spend(of_sums(result[head]))
     for row in layer.biased.tolist():
         result[row] += Fraction(wires.exact[layer.bias[row]])
     return result

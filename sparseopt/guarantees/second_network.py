@@ -16,6 +16,7 @@ from sparseopt.interface.certificate import Certificate, Steps, proves
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.json_type import json_type
 from sparseopt.judging.exact import of_python
+from sparseopt.pathnorm.effort import Effort
 
 
 @proves(Identifiability)
@@ -140,11 +141,11 @@ def _require_equal(steps: Steps, problem: Identifiability, other: Wires) -> None
     values = [np.zeros((wires.count, len(inputs)), dtype=object) for _ in range(2)]
     for each in values:
         each[: wires.inputs] = first
-    switches = False
+    switches, effort = False, Effort()
     for layer in wires.layers:
         if layer.kind == "linear":
             for each, source in zip(values, (wires, other), strict=True):
-                each[layer.own] = exact_sums(source, layer, each)
+                each[layer.own] = exact_sums(source, layer, each, effort)
             continue
         none = (layer.reads < 0)[..., None]
         cells = [np.where(none, 0, each[layer.reads]) for each in values]

@@ -17,7 +17,7 @@ computed, which covers what rounding takes of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -25,10 +25,13 @@ from sparseopt.guarantees.boxes import FAINT, Box, Values, bends, straight
 from sparseopt.guarantees.layers import POOLS, Layer
 from sparseopt.judging.rounding import UNIT, gamma
 from sparseopt.networks.operator import Relu
+from sparseopt.pathnorm.effort import Effort
 
 Parts = list[np.ndarray | None]
 """Coefficients of D, h' and h, each (rows, *shape of the layer); None for zeros."""
 
+_PARTS = 4
+"""Passes through a layer, about, that a row of coefficients of all three values needs."""
 _ENTRIES = 1 << 22
 """Entries of coefficients at a time."""
 
@@ -103,6 +106,7 @@ class Substitution:
 
     layers: dict[str, Layer]
     known: dict[str, Values]
+    effort: Effort = field(default_factory=Effort)
 
     def highest(
         self, name: str, factors: Sequence[float], places: np.ndarray, by_other: bool = False
@@ -120,7 +124,13 @@ class Substitution:
         by_other : bool
             Whether the change of a layer is written as ``W' D + (W - W') h`` instead of
             ``W D + (W - W') h'``.
+
+        Raises
+        ------
+        ProblemError
+            If it would take too long, what was proved before included.
         """
+        self.effort.spend(_PARTS * len(places) * sum(x.nanoseconds for x in self.layers.values()))
         widest = max(values.change.low.size for values in self.known.values())
         step, found = max(1, _ENTRIES // widest), []
         for start in range(0, len(places), step):
@@ -173,26 +183,18 @@ class _Run:
 
     def _at_input(self, parts: Parts, box: Box) -> None:
         """Replace the input, which is the same for both networks and does not change."""
-        total = _plus(parts[1], parts[2])
-        if total is not None:
-            self._lost(2 * UNIT, total, box.size)
-            self._replace(total, box)
+        self._replace(self._plus(parts[1], parts[2], box), box)
 
     def _dot(self, part: np.ndarray, numbers: np.ndarray) -> None:
         """Add the products of a part of the rows with some numbers, which are upper bounds."""
-        flat = part.reshape(len(part), -1)
-        wide = np.broadcast_to(numbers, (1, *part.shape[1:])).reshape(-1)
-        amount = flat @ wide
-        self._sum = self._sum + amount
-        self._lost(gamma(wide.size + 8), part, np.abs(numbers))
+        self._sum = self._sum + _products(part, numbers)
+        self._lost(gamma(part[0].size + 8), part, np.abs(numbers))
         self._cost = self._cost + 2 * UNIT * np.abs(self._sum) + FAINT
 
-    def _lost(self, rounding: float, part: np.ndarray, size: np.ndarray, terms: int = 1) -> None:
+    def _lost(self, rounding: float, part: np.ndarray, size: np.ndarray) -> None:
         """Count what rounded coefficients cost, from them and the sizes of their values."""
-        flat = np.abs(part).reshape(len(part), -1)
-        wide = np.broadcast_to(size, (1, *part.shape[1:])).reshape(-1)
-        faint = terms * FAINT * (wide.size + float(wide.sum()))
-        self._cost = self._cost + (rounding * (flat @ wide) + faint)
+        faint = FAINT * (part[0].size + float(np.broadcast_to(size, part[:1].shape).sum()))
+        self._cost = self._cost + (rounding * _products(np.abs(part), size) + faint)
 
     def _bend(self, number: int, part: np.ndarray | None, values: Values) -> np.ndarray | None:
         """Replace what a ReLU gives by lines in what it takes."""
@@ -223,10 +225,7 @@ class _Run:
         if layer.moves:
             to, boxes = (2, firsts) if by_other else (1, others)
             moved = self._back(layer, layer.gap, change, boxes)
-            back[to] = [_plus(a, b) for a, b in zip(back[to], moved, strict=True)]
-            for part, box in zip(back[to], boxes, strict=True):
-                if part is not None:
-                    self._lost(2 * UNIT, part, box.size)
+            back[to] = list(map(self._plus, back[to], moved, boxes))
         for name, own in zip(layer.sources, zip(*back, strict=True), strict=True):
             self._give(name, list(own))
 
@@ -247,14 +246,18 @@ class _Run:
 
     def _give(self, name: str, parts: Parts) -> None:
         """Hand coefficients to a layer, beside those that it already has."""
-        held = self._pending.pop(name, [None] * 3)
-        self._pending[name] = [_plus(a, b) for a, b in zip(held, parts, strict=True)]
-        for total, box in zip(self._pending[name], self._given.known[name].parts(), strict=True):
-            if total is not None:
-                self._lost(2 * UNIT, total, box.size)
+        held, boxes = self._pending.pop(name, [None] * 3), self._given.known[name].parts()
+        self._pending[name] = list(map(self._plus, held, parts, boxes))
+
+    def _plus(self, a: np.ndarray | None, b: np.ndarray | None, box: Box) -> np.ndarray | None:
+        """Add coefficients of values that lie in a box."""
+        if a is None or b is None:
+            return a if b is None else b
+        self._lost(2 * UNIT, total := np.asarray(a + b), box.size)
+        return total
 
 
-def _plus(a: np.ndarray | None, b: np.ndarray | None) -> np.ndarray | None:
-    if a is None or b is None:
-        return a if b is None else b
-    return np.asarray(a + b)
+def _products(part: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Return the sum of the products with some numbers, row by row."""
+    wide = np.broadcast_to(numbers, part[:1].shape).reshape(-1)
+    return np.asarray(part.reshape(len(part), -1) @ wide)

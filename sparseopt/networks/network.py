@@ -261,16 +261,14 @@ class Network:
         ``visit(node, values)`` gives the value of each further node from those of its
         predecessors; values are dropped once nothing needs them any more.
         """
-        left = {name: len(users) + (name == self.output) for name, users in self.consumers.items()}
+        last = {name: node for node in self.nodes if node.name in self.used for name in node.inputs}
         values = {self.nodes[0].name: first}
         for node in self.nodes[1:]:
-            if node.name not in self.used:
-                continue
-            values[node.name] = visit(node, [values[name] for name in node.inputs])
-            for name in node.inputs:
-                left[name] -= 1
-                if not left[name]:
-                    values.pop(name, None)
+            if node.name in self.used:
+                values[node.name] = visit(node, [values[name] for name in node.inputs])
+                for name in node.inputs:
+                    if last[name] is node:
+                        values.pop(name, None)
         return values[self.output]
 
     def run(self, x: Any) -> np.ndarray:

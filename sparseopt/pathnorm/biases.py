@@ -13,6 +13,7 @@ from sparseopt.networks.network import Network
 from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape, exact
 from sparseopt.pathnorm import edges
+from sparseopt.pathnorm.effort import Effort, of_sums
 
 Offsets = Mapping[str, np.ndarray | None]
 """Biases by node, in shapes that broadcast to the value."""
@@ -24,12 +25,13 @@ def biases(network: Network, affine: str = "as_is") -> Offsets:
     With ``affine="merged"`` those of the network in which every entrywise scale that alone follows
     a layer it fits (as in `Network.merged`) is merged into that layer. The merged weights are the
     products along two edges, so only biases differ: b before a scale g x + t becomes g b + t
-    behind it, in exact arithmetic, since the two terms may cancel.
+    behind it, in exact arithmetic, since the two terms may cancel; `TooLarge` if that takes
+    too long.
     """
     result = {n.name: edges.offset(n.op) for n in network.nodes if n.name in network.used}
     if affine == "as_is":
         return result
-    host = {node.name: node.op for node in network.nodes}
+    host, effort = {node.name: node.op for node in network.nodes}, Effort()
     for node in network.nodes:
         op = node.op
         if node.name not in result or not isinstance(op, Scale):
@@ -42,7 +44,8 @@ def biases(network: Network, affine: str = "as_is") -> Offsets:
         moved, result[source] = result[source], None
         if moved is not None:
             moved = exact(moved) if op.factor is None else exact(moved) * exact(op.factor)
-            result[node.name] = moved if op.bias is None else moved + exact(op.bias)
+            moved = result[node.name] = moved if op.bias is None else moved + exact(op.bias)
+            effort.spend(of_sums(moved.ravel()))
     return result
 
 

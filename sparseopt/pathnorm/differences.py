@@ -30,7 +30,8 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Operator, unchecked
 from sparseopt.networks.parameters import exact
 from sparseopt.pathnorm import edges, plain
-from sparseopt.pathnorm.exact import EDGES, LONG, Exacts, TooLarge
+from sparseopt.pathnorm.effort import TooLarge
+from sparseopt.pathnorm.exact import EDGES, LONG, Exacts
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import RoundedSums
 
@@ -51,7 +52,7 @@ def difference(network: Network, other: Network, apart: bool = False) -> Powers:
         # Each gap is a difference of two floats, rounded once; a path meets one in each layer.
         return dataclasses.replace(total, error=total.error + 2 * UNIT * len(network.nodes))
 
-    return plain.in_floats(1, run)
+    return plain.in_floats(network, 1, run, passes=8)
 
 
 def exact_difference(
@@ -59,7 +60,7 @@ def exact_difference(
 ) -> Fraction:
     """Return the same in exact arithmetic; raises `TooLarge`."""
     if plain.edge_count(network) > EDGES:
-        raise TooLarge(f"a network of more than {EDGES} edges")
+        raise TooLarge(f"no exact values of networks of more than {EDGES} edges")
     arithmetic = Exacts(1, work)
     value = _difference(network, other, arithmetic, apart, exactly=True)
     return sum(arithmetic.fractions(value), start=Fraction(0))
@@ -74,16 +75,12 @@ def _difference(
         shape = network.shapes[node.name]
         low, *gaps = _parts(node.op, other.by_name[node.name].op, apart, exactly)
         sums, *above = zip(*values, strict=True)
-        found = [plain.through(arithmetic, low, sums, shape)]
+        found = [plain.through(arithmetic, low, sums, shape, edges.offset(low))]
         for gap, more in zip(gaps, above, strict=True):
-            found.append(plain.through(arithmetic, low, more, shape))
+            found.append(plain.through(arithmetic, low, more, shape, edges.offset(gap)))
             if any(getattr(gap, name).any() for name in gap.weight_fields if gap.has(name)):
                 larger = list(map(arithmetic.plus, sums, more))
                 found[-1] = arithmetic.plus(found[-1], arithmetic.forward(gap, larger, shape))
-        starts = [edges.offset(op) for op in (low, *gaps)]
-        if starts[0] is not None:
-            constants = [arithmetic.constant(start, shape) for start in starts]
-            found = list(map(arithmetic.plus, found, constants))
         return tuple(found)
 
     ones = arithmetic.ones(network.input_shape)

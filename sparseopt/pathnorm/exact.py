@@ -15,6 +15,7 @@ from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest
 from sparseopt.pathnorm.biases import Offsets
+from sparseopt.pathnorm.effort import Effort, TooLarge
 
 EDGES = 250_000
 """Edges up to which the judge computes exact values."""
@@ -24,10 +25,6 @@ _OVERHEAD, _READING = 60.0, 600.0
 """Nanoseconds of a product, besides one for each pair of digits (30 bits each), and of a weight."""
 _BITS = 400_000_000
 """Bits that the powers of one tensor of weights may have together."""
-
-
-class TooLarge(Exception):
-    """Exact numbers would take too long."""
 
 
 def has_exact_powers(q: float) -> bool:
@@ -51,7 +48,7 @@ def power_sums(network: Network, q: float, offsets: Offsets, work: float = LONG)
         For more than `EDGES` edges, or numbers of too many digits.
     """
     if plain.edge_count(network) > EDGES:
-        raise TooLarge(f"a network of more than {EDGES} edges")
+        raise TooLarge(f"no exact values of networks of more than {EDGES} edges")
     arithmetic = Exacts(q, work)
     return arithmetic.fractions(plain.forward(network, arithmetic, offsets))
 
@@ -85,7 +82,7 @@ class ExactWeights:
         for _, below in ratios:
             common = math.lcm(common, below)
             if (common.bit_length() + most) * max(q, 1) * len(ratios) > _BITS:
-                raise TooLarge("weights of too many digits")
+                raise TooLarge("no exact values of weights of too many digits")
         flat = np.empty(len(ratios), dtype=object)
         flat[:] = [
             int(above != 0) if q == 0 else abs(above * (common // below)) ** q
@@ -109,7 +106,7 @@ class Exacts:
     def __init__(self, q: float, work: float = LONG) -> None:
         self._q = 1 if q == math.inf else int(q)
         self._a = LARGEST if q == math.inf else SUMS
-        self._left = work
+        self._effort = Effort(work)
 
     def ones(self, shape: Shape, samples: int = 1) -> Exact:
         """Return all-ones samples."""
@@ -123,18 +120,13 @@ class Exacts:
     def forward(self, op: Operator, values: Sequence[Exact], output: Shape) -> Exact:
         """Return what the edges of a layer bring; see `edges.forward`."""
         arrays, common = self._aligned(values)
-        self._spend(_READING * sum(raw.size for raw in edges.tensors(op)))
+        self._effort.spend(_READING * sum(raw.size for raw in edges.tensors(op)))
         weights = [ExactWeights(raw, self._q) for raw in edges.tensors(op)]
         count = math.prod(output) * math.prod(edges.terms(op, [a.shape[1:] for a in arrays]))
         digits = [_digits(a) for a in (*arrays, *(w.all() for w in weights))]
-        self._spend(count * (_OVERHEAD + max(digits) * (sum(digits) - max(digits))))
+        self._effort.spend(count * (_OVERHEAD + max(digits) * (sum(digits) - max(digits))))
         array = edges.forward(op, arrays, weights, output, self._a)
         return Exact(array, math.prod([common, *(w.denominator for w in weights)]))
-
-    def _spend(self, nanoseconds: float) -> None:
-        self._left -= nanoseconds
-        if self._left < 0:
-            raise TooLarge("too many digits")
 
     def plus(self, a: Exact, b: Exact) -> Exact:
         """Return the sum of two tensors (for q = inf the larger)."""
@@ -143,9 +135,9 @@ class Exacts:
 
     def _aligned(self, values: Sequence[Exact]) -> tuple[list[np.ndarray], int]:
         """Return the arrays under one denominator."""
-        if len(values) > 1:
-            digits = max(v.denominator.bit_length() for v in values) / 30
-            self._spend(digits * sum(digits + v.array.size for v in values))
+        digits = max(v.denominator.bit_length() for v in values) / 30
+        each = (digits * digits + (_OVERHEAD + digits) * v.array.size for v in values)
+        self._effort.spend(sum(each))
         common = math.lcm(*(v.denominator for v in values))
         return [v.array * (common // v.denominator) for v in values], common
 

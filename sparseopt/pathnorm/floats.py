@@ -8,6 +8,7 @@ import numpy as np
 
 from sparseopt.judging.scaling import ScaledArray, times_power
 from sparseopt.pathnorm.arithmetic import Arithmetic, of_largest, whole_power
+from sparseopt.pathnorm.effort import DOUBLES
 from sparseopt.pathnorm.rounded import (
     POWER_ROUNDINGS,
     SAFE,
@@ -134,6 +135,7 @@ class Floats(RoundedSums):
     SUMS = Arithmetic(np.add, np.multiply, np.matmul, _ZERO)
     LARGEST = of_largest(np.maximum, np.multiply, _ZERO)
     EACH = 1
+    NANOSECONDS = DOUBLES
 
     def of(self, array: np.ndarray) -> Rounded:
         """Return a tensor of given non-negative floats."""

@@ -20,6 +20,7 @@ from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import FUNCTION, UNIT, float_above, shown_above
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import exact, plain
+from sparseopt.pathnorm.effort import TooLarge
 from sparseopt.pathnorm.path_table import bounded_table, has_table
 from sparseopt.pathnorm.powers import Powers, added
 from sparseopt.pathnorm.rounded import RoundedSums
@@ -120,7 +121,7 @@ class LipschitzCertificate(Certificate):
         """Return the bound of the method, and the least number that is proved to be one."""
         problem, method = self.problem, self.answer.method
         if method == "rows" and problem.p_out in (1, math.inf):
-            with suppress(exact.TooLarge):
+            with suppress(TooLarge):
                 sums = exact.power_sums(problem.network, 1, {}, exact.SHORT)
                 steps.note("computed in exact arithmetic")
                 bound = max(sums) if problem.p_out == math.inf else sum(sums, start=Fraction(0))
@@ -280,7 +281,7 @@ def proven_bound(problem: LipschitzBound, method: str, weights: Any) -> Powers:
     if method == "table":
         return _hoelder(bounded_table(network), problem.p_in, problem.p_out)
     if method == "spectral":
-        return plain.in_floats(1, lambda a: _spectral(network, a, weights))
+        return plain.in_floats(network, 1, lambda a: _spectral(network, a, weights), passes=2)
     if method == "rows":
         return _rows(network).norm(problem.p_out)
     if method == "columns":
@@ -297,7 +298,7 @@ def _rows(network: Network) -> Powers:
 def _columns(network: Network) -> Powers:
     """Return ``C^T 1``."""
     last = network.output_shape
-    return plain.in_floats(1, lambda a: a.powers(plain.backward(network, a, a.ones(last))))
+    return plain.in_floats(network, 1, lambda a: a.powers(plain.backward(network, a, a.ones(last))))
 
 
 def _spectral(network: Network, a: RoundedSums, weights: np.ndarray) -> Powers:

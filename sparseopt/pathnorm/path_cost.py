@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Any, ClassVar
 
 import networkx as nx
@@ -24,6 +24,7 @@ from sparseopt.judging.rounding import below
 from sparseopt.networks.network import Network
 from sparseopt.pathnorm import contractions, plain
 from sparseopt.pathnorm.biases import biases
+from sparseopt.pathnorm.effort import Effort, of_layer
 from sparseopt.pathnorm.folding import folded
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import Rounded, RoundedSums
@@ -33,6 +34,9 @@ TOLERANCE = 1e-9
 
 COARSEST = 1e-3
 """Largest relative error that an answer may promise."""
+
+_PASSES = 3
+"""Passes through the folded network: forward, backward, and all products of the two."""
 
 FLOOR = 1e-290
 """Shares are compared down to here; float64 ends at 1e-308."""
@@ -125,7 +129,7 @@ class PathCostCertificate(Certificate):
             right = arrays[name].shape
             found = shares[name].shape
             steps.require(found == right, f"{name!r} has a share for each weight", f"{found}")
-        judged = plain.in_floats(1, lambda a: _judged(network, a, self.answer))
+        judged = plain.in_floats(network, 1, partial(_judged, network, self.answer), passes=0)
         for name, (error, wrong) in judged.items():
             steps.require(
                 4 * error <= tolerance,
@@ -140,7 +144,7 @@ class PathCostCertificate(Certificate):
 
 
 def _judged(
-    network: Network, arithmetic: RoundedSums, answer: PathCosts
+    network: Network, answer: PathCosts, arithmetic: RoundedSums
 ) -> dict[str, tuple[float, int]]:
     """Return, for each weight tensor, the relative error of the judge's shares, and how many of
     the answer are not proved to be right."""
@@ -166,12 +170,13 @@ def each_part(
     """
     names = {node: name for name, node in weight_names(network).items()}
     steps = folded(network, biases(network))
+    shapes, costs = [step.shape for step in steps], arithmetic.NANOSECONDS
+    takes = (of_layer(s.op, [shapes[i] for i in s.inputs], s.shape, costs) for s in steps[1:])
+    Effort().spend(_PASSES * sum(takes))
     values = [arithmetic.ones(steps[0].shape)]
     for step in steps[1:]:
-        value = plain.through(arithmetic, step.op, [values[i] for i in step.inputs], step.shape)
-        if step.bias is not None:
-            value = arithmetic.plus(value, arithmetic.constant(step.bias, step.shape))
-        values.append(value)
+        inputs = [values[i] for i in step.inputs]
+        values.append(plain.through(arithmetic, step.op, inputs, step.shape, step.bias))
     total = arithmetic.powers(values[-1]).norm(1)
     if not total.array:  # no path carries anything
         total = Powers.of(np.ones(()), 0, total.error)

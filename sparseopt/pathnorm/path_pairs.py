@@ -17,7 +17,8 @@ from sparseopt.networks.operator import Add, unchecked
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.arithmetic import Arithmetic
 from sparseopt.pathnorm.contractions import Contraction
-from sparseopt.pathnorm.exact import EDGES, TooLarge
+from sparseopt.pathnorm.effort import TooLarge
+from sparseopt.pathnorm.exact import EDGES
 from sparseopt.pathnorm.floats import Floats
 
 PATHS = 2_000_000
@@ -52,7 +53,7 @@ def enumerated_distance(network: Network, other: Network) -> Fraction:
         included; for entries that may take more than `BITS` bits; for more than `EDGES` edges.
     """
     if plain.edge_count(network) > EDGES:
-        raise TooLarge(f"a network of more than {EDGES} edges")
+        raise TooLarge(f"no exact values of networks of more than {EDGES} edges")
     paths = _count_paths(network, other)
 
     def visit(node: Node, values: list[_Listed]) -> _Listed:
@@ -96,14 +97,11 @@ def _count_paths(network: Network, other: Network) -> float:
             for name, array in node.op.parameters().items()
         }
         either = unchecked(node.op, **arrays)
-        value = plain.through(arithmetic, either, values, shape)
-        starts = edges.offset(either)
-        if starts is not None:
-            value = arithmetic.plus(value, arithmetic.constant(starts, shape))
+        value = plain.through(arithmetic, either, values, shape, edges.offset(either))
         copied = 0 if isinstance(node.op, Contraction) else max(edges.terms(node.op, inputs))
         counted += arithmetic.powers(value).norm(1).as_float() * (1 + copied / COPIES)
         if counted > PATHS:
-            raise TooLarge(f"more than {PATHS} paths")
+            raise TooLarge(f"no exact values of more than {PATHS} paths")
         return value
 
     network.walk(arithmetic.ones(network.input_shape), visit)
@@ -126,7 +124,7 @@ def _under_one(values: Sequence[_Listed], paths: float) -> tuple[list[np.ndarray
 def _require_room(paths: float, bits: int) -> None:
     """Refuse entries of so many bits before they are made."""
     if 2 * paths * bits > BITS:
-        raise TooLarge(f"entries of paths that may take more than {BITS} bits")
+        raise TooLarge(f"no exact values of paths whose entries may take more than {BITS} bits")
 
 
 def _scalar(value: Any) -> np.ndarray:

@@ -75,7 +75,7 @@ def bounded_table(network: Network) -> Powers:
             value = plain.backward(network, arithmetic, arithmetic.of(ends))
             return [arithmetic.powers(value, sample) for sample in range(len(ends))]
 
-        parts += plain.in_floats(1, run)
+        parts += plain.in_floats(network, 1, run, passes=outputs)
     return Powers(
         np.stack([part.array.ravel() for part in parts]),
         np.stack([part.exponent.ravel() for part in parts]),

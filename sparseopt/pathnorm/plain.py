@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import reduce
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.biases import Offsets
 from sparseopt.pathnorm.contractions import Layer
+from sparseopt.pathnorm.effort import DOUBLES, Effort, of_layer
 from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import OutOfRange, RoundedSums
@@ -43,12 +45,24 @@ class Forward(Protocol):
     def plus(self, a: Any, b: Any) -> Any: ...
 
 
-def in_floats(q: float, run: Callable[[RoundedSums], T]) -> T:
-    """Return what `run` makes of the fastest arithmetic of rounded numbers that suffices."""
-    try:
-        return run(Floats(q))
-    except OutOfRange:
-        return run(Wides(q))
+def in_floats(network: Network, q: float, run: Callable[[RoundedSums], T], passes: int = 1) -> T:
+    """Return what `run` makes of the fastest arithmetic of rounded numbers that suffices.
+
+    Parameters
+    ----------
+    passes : int
+        How many it makes through the network; 0 if it counts what it takes by itself.
+
+    Raises
+    ------
+    TooLarge
+        If they would take too long.
+    """
+    for arithmetic in (Floats(q), Wides(q)):
+        Effort().spend(passes * nanoseconds(network, arithmetic.NANOSECONDS))
+        with suppress(OutOfRange):
+            return run(arithmetic)
+    raise OutOfRange
 
 
 def power_sums(network: Network, q: float, offsets: Offsets) -> Powers:
@@ -57,13 +71,16 @@ def power_sums(network: Network, q: float, offsets: Offsets) -> Powers:
     For q = 0 the number of paths without a zero, for q = inf the largest |Phi_p|. One pass, which
     visits every edge.
     """
-    return in_floats(q, lambda a: a.powers(forward(network, a, offsets)))
+    return in_floats(network, q, lambda a: a.powers(forward(network, a, offsets)))
 
 
-def through(arithmetic: Forward, op: Layer, values: Sequence[Any], output: Shape) -> Any:
-    """Return what the edges of a layer bring; sums of values are the arithmetic's own."""
+def through(
+    arithmetic: Forward, op: Layer, values: Sequence[Any], output: Shape, bias: Any = None
+) -> Any:
+    """Return what the edges of a layer bring, and its bias; sums of values are the arithmetic's."""
     adds = isinstance(op, Add)
-    return reduce(arithmetic.plus, values) if adds else arithmetic.forward(op, values, output)
+    value = reduce(arithmetic.plus, values) if adds else arithmetic.forward(op, values, output)
+    return value if bias is None else arithmetic.plus(value, arithmetic.constant(bias, output))
 
 
 def forward(
@@ -79,11 +96,8 @@ def forward(
     """
 
     def visit(node: Node, values: list[Any]) -> Any:
-        shape = network.shapes[node.name]
-        value = through(arithmetic, node.op, values, shape)
-        bias = offsets.get(node.name)
-        if bias is not None:
-            value = arithmetic.plus(value, arithmetic.constant(bias, shape))
+        shape, bias = network.shapes[node.name], offsets.get(node.name)
+        value = through(arithmetic, node.op, values, shape, bias)
         if seen is not None:
             seen(node, values, value)
         return value
@@ -123,11 +137,12 @@ def rounding_room(network: Network, q: float = 1) -> float:
     return UNIT * float(network.walk(0.0, visit)) * max(1.0, math.ceil(q) if q < math.inf else 1.0)
 
 
+def nanoseconds(network: Network, costs: tuple[float, float] = DOUBLES) -> float:
+    """Return how long a pass takes, as predicted; see `effort`."""
+    shapes, used = network.shapes, (n for n in network.nodes[1:] if n.name in network.used)
+    return sum(of_layer(n.op, [shapes[i] for i in n.inputs], shapes[n.name], costs) for n in used)
+
+
 def edge_count(network: Network) -> int:
     """Return how many edges between neurons a pass visits."""
-    return sum(
-        math.prod(edges.terms(node.op, [network.shapes[name] for name in node.inputs]))
-        * math.prod(network.shapes[node.name])
-        for node in network.nodes[1:]
-        if node.name in network.used
-    )
+    return int(nanoseconds(network, (1, 0)))

@@ -20,6 +20,7 @@ from sparseopt.networks.operator import Operator
 from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges, plain
 from sparseopt.pathnorm.biases import Offsets
+from sparseopt.pathnorm.effort import Effort
 from sparseopt.pathnorm.floats import Floats, FloatWeights
 
 FAILURE = 1e-12
@@ -78,6 +79,7 @@ def is_prime(n: int) -> bool:
 
 def residues(network: Network, offsets: Offsets, primes: Sequence[int]) -> np.ndarray:
     """Return the number of paths without a zero modulo each prime, (primes, outputs)."""
+    Effort().spend(len(primes) * plain.nanoseconds(network))
     counted = plain.forward(network, Residues(primes), offsets)
     return np.asarray(counted.reshape(len(primes), -1).astype(np.int64))
 

@@ -82,6 +82,8 @@ class RoundedSums(ABC):
     LARGEST: ClassVar[Arithmetic]
     EACH: ClassVar[int]
     """Roundings that a product and its summation count for."""
+    NANOSECONDS: ClassVar[tuple[float, float]]
+    """What a product takes, and what a number takes that is touched: see `effort.DOUBLES`."""
 
     def __init__(self, q: float) -> None:
         self._q = 1 if q == math.inf else q

@@ -108,6 +108,7 @@ class Wides(RoundedSums):
     SUMS = Arithmetic(_add, _times, _sums, _ZERO)
     LARGEST = of_largest(_larger, _times, _ZERO)
     EACH = 2
+    NANOSECONDS = 20.0, 100.0
 
     def of(self, array: np.ndarray) -> Rounded:
         """Return a tensor of given non-negative floats."""

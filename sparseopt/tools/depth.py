@@ -93,7 +93,7 @@ def norms_along_depth(network: Network, q: float = 1, affine: str = "as_is") -> 
 
         plain.forward(network, arithmetic, offsets, seen=seen)
 
-    plain.in_floats(q, run)
+    plain.in_floats(network, q, run)
     names = [n.name for n in network.nodes if n.name in sums and _counts(network, n)]
     logs = np.array([sums[name] for name in names]).reshape(-1, 2)
     return DepthProfile(tuple(names), logs[:, 0], logs[:, 1])

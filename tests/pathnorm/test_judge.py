@@ -21,6 +21,7 @@ from sparseopt.networks.node import Node
 from sparseopt.networks.operator import Concat, Input
 from sparseopt.pathnorm import differences, exact, floats, plain, wides
 from sparseopt.pathnorm.biases import biases
+from sparseopt.pathnorm.effort import TooLarge
 from sparseopt.pathnorm.floats import Floats, FloatWeights
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import OutOfRange
@@ -177,11 +178,11 @@ def test_enormous_powers_prove_nothing() -> None:
 def test_exact_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     network = dense(3, 3, 2)
     offsets = biases(network)
-    with pytest.raises(exact.TooLarge, match="digits"):
+    with pytest.raises(TooLarge, match="take over 1e-06 s"):
         exact.power_sums(network, 1, offsets, work=1e3)
     with monkeypatch.context() as patch:
         patch.setattr(exact, "_BITS", 500)
-        with pytest.raises(exact.TooLarge, match="weights of too many digits"):
+        with pytest.raises(TooLarge, match="weights of too many digits"):
             exact.power_sums(network, 1, offsets)
     monkeypatch.setattr(exact, "EDGES", 10)
     monkeypatch.setattr(differences, "EDGES", 10)
@@ -189,7 +190,7 @@ def test_exact_work_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: exact.power_sums(network, 1, offsets),
         lambda: differences.exact_difference(network, network),
     ):
-        with pytest.raises(exact.TooLarge, match="more than 10 edges"):
+        with pytest.raises(TooLarge, match="more than 10 edges"):
             call()
 
 

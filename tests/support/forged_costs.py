@@ -52,7 +52,7 @@ def as_judged(good: Any) -> tuple[dict[str, np.ndarray], float]:
             errors.append(arithmetic.share_error(part, total))
         return max(errors)
 
-    return shares, plain.in_floats(1, run)
+    return shares, plain.in_floats(network, 1, run)
 
 
 def tolerance_of(allowed: float, taken: float) -> float:

@@ -18,6 +18,7 @@ from path_networks import image, solved
 
 import sparseopt as so
 from sparseopt.guarantees.layers import MORE
+from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
@@ -173,6 +174,22 @@ def forged() -> Pairs:
     for words, build in refusals().items():
         yield f" | cannot be asked: {words}", build
     yield from forged_bounds(found["substitution"])
+    for method in METHODS:
+        yield "take over 600 s | boxes", endless(384, 256, method)
+    yield "take over 600 s | substitution", endless(1, 362, "substitution")
+
+
+def endless(size: int, side: int, method: str) -> so.OutputChangeCertificate:
+    """Return a claim of equal outputs whose check would take hours: of a kernel as large as the
+    image, or of many outputs, each of which is substituted."""
+    kernel = np.broadcast_to(1.0, (1, 1, size, size))
+    layer = Conv(kernel, padding=((size // 2, (size - 1) // 2),) * 2)
+    net = chain((1, side, side), layer)
+    other = net.with_parameters({"0:Conv.weight": 2 * kernel})
+    zeros = np.zeros(net.output_shape)
+    return so.OutputChangeCertificate(
+        so.OutputChange(net, other, 1, 1), so.OutputChangeValue(zeros, zeros, 0.0), method
+    )
 
 
 def at_a_point(seed: int, exact: bool) -> tuple[so.OutputChange, Fraction]:

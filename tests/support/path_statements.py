@@ -88,7 +88,8 @@ def refused() -> Iterator[Entry]:
         "table-too-large": lambda: so.path_table(
             chain((3000,), Dense(np.broadcast_to(1.0, (3000, 3000))))
         ),
-        "windows-too-large": lambda: plain.power_sums(enormous(), 1, {}),
+        "windows-too-large": lambda: plain.power_sums(enormous(1023), 1, {}),
+        "passes-too-long": lambda: plain.power_sums(enormous(2048), 1, {}),
         "tied-twice": lambda: so.PathCost(tied()),
     }
     for name, build in bad.items():
@@ -106,9 +107,9 @@ def padded() -> tuple[so.Network, so.Network]:
     return first, second
 
 
-def enormous() -> so.Network:
+def enormous(width: int) -> so.Network:
     weight = np.broadcast_to(1.0, (1, 1, 512, 512))
-    return chain((1, 1024, 1023), Conv(weight, padding=((0, 0), (0, 0))))
+    return chain((1, 1024, width), Conv(weight, padding=((0, 0), (0, 0))))
 
 
 def tied() -> so.Network:
