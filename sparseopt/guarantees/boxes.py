@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -115,17 +116,12 @@ def straight(layer: Layer, values: Sequence[Values]) -> Values:
         return Values(*(_wired(layer, boxes) for boxes in (change, other, first)))
     if isinstance(layer.op, Relu | POOLS):
         return values[0]
-    moved = image(layer, [(layer.first, change)], layer.biases[2])
-    if layer.moves:
-        moved = image(layer, [(layer.first, change), (layer.gap, other)], layer.biases[2])
-        again = image(layer, [(layer.second, change), (layer.gap, first)], layer.biases[2])
-        moved = moved.within(again)
-    found = Values(
-        moved,
-        image(layer, [(layer.second, other)], layer.biases[1]),
-        image(layer, [(layer.first, first)], layer.biases[0]),
-    )
-    return narrowed(found)
+    shares = [[(layer.gap, other)], [(layer.gap, first)]] if layer.moves else [[]]
+    sides = zip((layer.first, layer.second), shares, strict=False)
+    ways = (image(layer, [(w, change), *share], layer.biases[2]) for w, share in sides)
+    others = image(layer, [(layer.second, other)], layer.biases[1])
+    firsts = image(layer, [(layer.first, first)], layer.biases[0])
+    return narrowed(Values(reduce(Box.within, ways), others, firsts))
 
 
 def narrowed(v: Values) -> Values:

@@ -173,14 +173,9 @@ def _outline(network: Network) -> list[Any]:
     """Return what two networks must have in common, layer by layer."""
     used = [node for node in network.nodes if node.name in network.used]
     place = {node.name: i for i, node in enumerate(used)}
-    return [
-        [
-            [place[name] for name in node.inputs],
-            {name: array.shape for name, array in node.op.parameters().items()},
-            bare(node.op),
-        ]
-        for node in used
-    ]
+    shapes = [{k: v.shape for k, v in node.op.parameters().items()} for node in used]
+    reads = [[place[name] for name in node.inputs] for node in used]
+    return list(zip(reads, shapes, [bare(node.op) for node in used], strict=True))
 
 
 @json_type
@@ -330,6 +325,6 @@ def _require(steps: Steps, missing: tuple[np.ndarray, np.ndarray], how: str) -> 
 def _stated_values(steps: Steps, bounds: Any, shape: tuple[int, ...]) -> Values:
     array = np.asarray(bounds)
     fits = array.dtype == np.float64 and array.shape == (3, 2, *shape)
-    finite = fits and bool(np.isfinite(array).all())
-    steps.require(finite, "the stated bounds are three intervals of finite floats for each value")
+    words = "the stated bounds are three intervals of finite floats for each value"
+    steps.require(fits and bool(np.isfinite(array).all()), words)
     return Values(*(Box(pair[0][None], pair[1][None]) for pair in array))

@@ -246,7 +246,7 @@ class _Run:
 
     def _give(self, name: str, parts: Parts) -> None:
         """Hand coefficients to a layer, beside those that it already has."""
-        held, boxes = self._pending.pop(name, [None] * 3), self._given.known[name].parts()
+        held, boxes = self._pending.pop(name, [None] * len(parts)), self._given.known[name].parts()
         self._pending[name] = list(map(self._plus, held, parts, boxes))
 
     def _plus(self, a: np.ndarray | None, b: np.ndarray | None, box: Box) -> np.ndarray | None:

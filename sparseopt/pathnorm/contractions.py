@@ -31,15 +31,12 @@ class Windows:
     Parameters
     ----------
     op : Conv or ConvTranspose
-    index : int array, shape (cells of the window, outputs)
-        The stored cells that are read, -1 for none.
-    uses : int
-        How often one is read, at most.
+    reads : tuple of int array, each of the shape (places of the kernel, outputs)
+        The stored cells that are read along each spatial axis, -1 for none.
     """
 
     op: Conv | ConvTranspose
-    index: np.ndarray
-    uses: int
+    reads: tuple[np.ndarray, ...]
 
     @property
     def weight(self) -> np.ndarray:
@@ -118,7 +115,7 @@ def _positions_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape], output: S
 
 @_positions.register
 def _positions_windows(op: Windows, inputs: Sequence[Shape], output: Shape) -> np.ndarray:
-    return op.index
+    return joined(op.reads, inputs[0])
 
 
 def axis_reads(

@@ -124,7 +124,7 @@ def _terms_back_conv(op: Conv | ConvTranspose, inputs: Sequence[Shape]) -> list[
 
 @terms_back.register
 def _terms_back_stored(op: Windows, inputs: Sequence[Shape]) -> list[int]:
-    return [kernel(op, op.weight).shape[1] * op.uses]
+    return [kernel(op, op.weight).shape[1] * math.prod(map(most_uses, op.reads))]
 
 
 @terms_back.register

@@ -30,8 +30,7 @@ from sparseopt.networks.operator import Add, Concat, Operator, Relu
 from sparseopt.networks.parameters import Shape
 from sparseopt.networks.window import AxisMap, AxisWindow, MaxPool, Resample
 from sparseopt.pathnorm.biases import Offsets
-from sparseopt.pathnorm.cells import most_uses
-from sparseopt.pathnorm.contractions import Layer, Windows, axis_reads, joined
+from sparseopt.pathnorm.contractions import Layer, Windows, axis_reads
 
 Places = tuple[np.ndarray, ...]
 """For each axis, at which stored position each position of the axis is found."""
@@ -184,8 +183,7 @@ def _folded_conv(
         first, along = classes(map(tuple, cells.T.tolist()))
         reads.append(cells[:, first])
         places.append(along)
-    index = joined(reads, run.steps[x.step].shape)
-    return Windows(op, index, most_uses(index)), [x], places
+    return Windows(op, tuple(reads)), [x], places
 
 
 @_folded.register

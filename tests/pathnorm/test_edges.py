@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -156,3 +157,27 @@ def test_scattering_is_the_transpose_of_gathering() -> None:
     scattered = cells.scatter(y, index, 5, a)
     assert (gathered * y).sum() == pytest.approx((x * scattered).sum())
     assert cells.most_uses(index) == 3
+
+
+@systems
+@pytest.mark.parametrize("rounds", [2, 3, 64])
+@pytest.mark.parametrize("seed", range(5))
+def test_cells_that_are_read_often_add_up(
+    system: Any, rounds: int, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "_ROUNDS", rounds)
+    rng, a = np.random.default_rng(seed), system(1)
+    size = int(rng.integers(1, 9))
+    index = rng.integers(-1, size, (7, 23))
+    index[rng.random(index.shape) < 0.6] = rng.integers(-1, size)
+    y = rng.integers(0, 99, (3, 2, 23, 7)).astype(np.float64).swapaxes(2, 3)
+    right = np.zeros((3, 2, size + 1))
+    np.add.at(right, (..., index), y)
+    found = dataclasses.replace(a.of(y), array=cells.scatter(a.of(y).array, index, size, a._a))
+    np.testing.assert_array_equal(numbers(found), right[..., :-1])
+
+
+def test_a_cell_that_is_read_often_beside_many_takes_no_table_of_both() -> None:
+    index = np.append(np.zeros(10**5, dtype=np.int64), np.arange(10**5))
+    found = cells.scatter(np.ones((1, len(index))), index, 10**5, Floats.SUMS)
+    np.testing.assert_array_equal(found[0], np.append(10**5 + 1, np.ones(10**5 - 1)))

@@ -22,8 +22,10 @@ import sparseopt as so
 from sparseopt.judging.rounding import below
 from sparseopt.networks.convolution import Conv
 from sparseopt.networks.linear import Dense, Scale
-from sparseopt.networks.network import chain
-from sparseopt.networks.operator import Relu, Reshape
+from sparseopt.networks.network import Network, chain
+from sparseopt.networks.node import Node
+from sparseopt.networks.operator import Add, Input, Relu, Reshape
+from sparseopt.networks.window import AxisWindow, MaxPool
 from sparseopt.pathnorm import contractions, path_cost as pathcost, plain
 from sparseopt.pathnorm.rounded import RoundedSums
 
@@ -101,6 +103,32 @@ def honest_costs() -> Iterator[Named]:
     unused = so.PathCost(dataclasses.replace(network, output="0:Dense"))
     only = so.PathCosts({"0:Dense.weight": np.ones((1, 1))})
     yield "cost-with-an-unused-layer", so.PathCostCertificate(unused, only)
+    yield "cost-of-much-that-is-alike", alike()
+
+
+def alike() -> Any:
+    """Return costs whose check would take hours if it were not for what is alike."""
+    whole = [AxisWindow(axis, np.arange(2048)[None]) for axis in (1, 2)]
+    nodes = (
+        Node("x", Input((1, 2048, 2048))),
+        Node("w", Conv(np.ones((64, 1, 1, 1))), ("x",)),
+        Node("s", Add(), ("w",) * 500),
+        Node("y", MaxPool(tuple(whole)), ("s",)),
+    )
+    shares = so.PathCosts({"w.weight": np.full((64, 1, 1, 1), 1 / 64)})
+    return so.PathCostCertificate(so.PathCost(Network(nodes, "y")), shares)
+
+
+def endless() -> Any:
+    """Return costs whose check takes long: no two of the positions along an axis are alike."""
+    size = 128
+    cells = np.add.outer(np.arange(size), np.arange(size)) % size
+    pool = MaxPool(tuple(AxisWindow(axis, cells) for axis in (1, 2)))
+    apart = Scale(1.0 + np.arange(size * size).reshape(1, size, size))
+    network = chain((1, size, size), Conv(np.ones((1, 1, 1, 1))), apart, *[pool] * 200)
+    return so.PathCostCertificate(
+        so.PathCost(network), so.PathCosts({"0:Conv.weight": np.ones((1, 1, 1, 1))})
+    )
 
 
 def lifted_cost() -> Any:
@@ -150,6 +178,7 @@ def forged_costs() -> Iterator[Named]:
         yield f"cost-{name}-tolerance-nan", changed(good, tolerance=math.nan)
         half = {k: 0.7 * v for k, v in shares.items()}
         yield f"cost-{name}-30-percent-off-and-said", changed(good, shares=half, tolerance=0.5)
+    yield "cost-takes-too-long", endless()
     yield "cost-of-denormal-numbers-that-a-weight-lifts", lifted_cost()
     ones = so.PathCost(chain((2,), Dense(np.ones((2, 2)))))
     right = so.PathCosts({"0:Dense.weight": np.full((2, 2), 0.25)})
