@@ -116,12 +116,13 @@ def straight(layer: Layer, values: Sequence[Values]) -> Values:
         return Values(*(_wired(layer, boxes) for boxes in (change, other, first)))
     if isinstance(layer.op, Relu | POOLS):
         return values[0]
-    shares = [[(layer.gap, other)], [(layer.gap, first)]] if layer.moves else [[]]
-    sides = zip((layer.first, layer.second), shares, strict=False)
-    ways = (image(layer, [(w, change), *share], layer.biases[2]) for w, share in sides)
+    ways = [[(layer.first, change)]]
+    if layer.moves:
+        ways = [[*ways[0], (layer.gap, other)], [(layer.second, change), (layer.gap, first)]]
+    changes = (image(layer, way, layer.biases[2]) for way in ways)
     others = image(layer, [(layer.second, other)], layer.biases[1])
     firsts = image(layer, [(layer.first, first)], layer.biases[0])
-    return narrowed(Values(reduce(Box.within, ways), others, firsts))
+    return narrowed(Values(reduce(Box.within, changes), others, firsts))
 
 
 def narrowed(v: Values) -> Values:

@@ -65,8 +65,8 @@ class _Pass:
         self.wires, self.is_exact = wires, is_exact
         shape, kind = (wires.count, len(inputs)), object if is_exact else np.float64
         self.values, self.errors = (np.zeros(shape, dtype=kind) for _ in range(2))
-        of = np.frompyfunc(Fraction, 1, 1) if is_exact else np.asarray
-        self.values[: wires.inputs] = of(inputs.T)
+        convert = np.frompyfunc(Fraction, 1, 1) if is_exact else np.asarray
+        self.values[: wires.inputs] = convert(inputs.T)
         self.needs_names = any(layer.kind == "pool" for layer in wires.layers)
         self.names = np.zeros(shape, dtype=np.int64)
         _, names = np.unique(inputs.T, return_inverse=True)

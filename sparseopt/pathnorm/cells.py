@@ -9,6 +9,7 @@ import numpy as np
 from sparseopt.pathnorm.arithmetic import Arithmetic
 
 _ROUNDS = 64
+"""Entries of one cell that are added one after the other."""
 
 
 def gather(x: np.ndarray, index: np.ndarray, zero: np.ndarray) -> np.ndarray:
