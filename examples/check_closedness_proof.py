@@ -258,7 +258,8 @@ def array(body: Any) -> Array:
     dtype, shape = read(str, body["dtype"]), read([int], read(list, body["shape"]))
     need(dtype in {*CODES, "object"}, "R7: dtype")
     need(len(shape) <= 32 and all(size >= 0 for size in shape), "R7: shape")
-    need(math.prod(max(size, 1) for size in shape) <= 2**40, "R7: too large")
+    sizes = math.prod(max(size, 1) for size in shape)
+    need(sizes <= (2**40 if all(shape) else 2**20), "R7: too large")
     count = math.prod(shape) * (2 if dtype[1] == "c" else 1)
     if dtype != "object" and "base64" in body:
         order, code = CODES[dtype][:-1] or "<", CODES[dtype][-1]

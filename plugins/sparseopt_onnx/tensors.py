@@ -53,6 +53,8 @@ def byte_count(tensor: TensorProto) -> int:
         raise so.ProblemError(
             f"the shape {printable(list(tensor.dims))} is not a valid shape of a tensor"
         )
+    if 0 in tensor.dims:
+        require_room(tensor.dims)
     return -(-math.prod(tensor.dims) * _type(tensor)[0] // 8)
 
 

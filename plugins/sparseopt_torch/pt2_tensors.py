@@ -72,7 +72,8 @@ def _view(raw: bytearray, item: Stored) -> torch.Tensor:
         raise so.ProblemError("its sizes, strides and offset must not be negative")
     count = math.prod(item.sizes)
     if not count:
-        return torch.empty(item.sizes if max(item.sizes) < 1 << 40 else (0,), dtype=item.dtype)
+        require_room(item.sizes)
+        return torch.empty(item.sizes, dtype=item.dtype)
     last = item.offset + sum((n - 1) * s for n, s in zip(item.sizes, item.strides, strict=True))
     held = len(raw) // item.dtype.itemsize
     if last >= held:

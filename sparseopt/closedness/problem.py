@@ -85,17 +85,18 @@ class Closedness(Problem[ClosednessVerdict, Any]):
             raise ProblemError("supports must be a list of 0/1 matrices, for example [I, J]")
         if len(given) == 0:
             raise ProblemError("supports is empty; give at least one 0/1 matrix")
-        supports = tuple(as_support(value, f"support {i}") for i, value in enumerate(given))
-        for i, support in enumerate(supports):
-            if 0 in support.shape:
-                raise ProblemError(f"support {i} is empty: its shape is {support.shape}")
+        supports = []
+        for i, value in enumerate(given):
+            supports.append(as_support(value, f"support {i}"))
+            if 0 in supports[i].shape:
+                raise ProblemError(f"support {i} is empty: its shape is {supports[i].shape}")
         for i in range(len(supports) - 1):
             if supports[i].shape[1] != supports[i + 1].shape[0]:
                 raise ProblemError(
                     f"the supports do not chain: support {i} has {supports[i].shape[1]} columns, "
                     f"support {i + 1} has {supports[i + 1].shape[0]} rows"
                 )
-        object.__setattr__(self, "supports", supports)
+        object.__setattr__(self, "supports", tuple(supports))
 
     def evaluate(self, answer: ClosednessVerdict) -> Mapping[str, float]:
         """Return 1 for an answer that leaves the question open."""

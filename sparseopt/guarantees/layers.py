@@ -35,7 +35,7 @@ from sparseopt.networks.parameters import Shape, exact
 from sparseopt.networks.window import MaxPool, RankPool, Resample
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.arithmetic import Arithmetic
-from sparseopt.pathnorm.effort import Effort, of_layer
+from sparseopt.pathnorm.effort import EACH_LAYER, Effort, of_layer
 
 WIRING = Concat | Input | Permute | Reshape | Select
 POOLS = MaxPool | RankPool
@@ -44,6 +44,8 @@ MORE = 16
 """Roundings besides those of a sum: of weights, of their differences, of biases, of the radius."""
 _LEAST = 2.0**-1000
 _GROWS = 2.0**50
+_MOST_VALUES = 1 << 27
+"""Values whose boxes are held at once; each takes some 50 bytes."""
 _PASSES = 16
 """Passes through a layer, about, that boxes need, or the path metric."""
 
@@ -100,7 +102,7 @@ class Layer:
 
     @property
     def nanoseconds(self) -> float:
-        """How long a pass through it takes, as predicted."""
+        """How long its numbers take in a pass, as predicted."""
         return of_layer(self.op, self.inputs, self.shape)
 
     @property
@@ -159,7 +161,7 @@ def layers(network: Network, other: Network) -> dict[str, Layer]:
         for node in network.nodes[1:]
         if node.name in network.used
     }
-    Effort().spend(_PASSES * sum(layer.nanoseconds for layer in found.values()))
+    Effort().spend(_PASSES * sum(EACH_LAYER + layer.nanoseconds for layer in found.values()))
     return found
 
 
@@ -207,7 +209,9 @@ def bare(op: Operator) -> Operator:
 
 
 def require_known(network: Network) -> None:
-    """Refuse layers whose values are not bounded here, by node."""
+    """Refuse layers whose values are not bounded here, by node, and too many values."""
+    if sum(math.prod(network.shapes[name]) for name in network.used) > _MOST_VALUES:
+        raise ProblemError(f"the network has more than {_MOST_VALUES} values, whose boxes are held")
     for node in network.nodes:
         op: Any = node.op
         maps = op.maps if isinstance(op, Resample) and len(op.maps) > 1 else ()

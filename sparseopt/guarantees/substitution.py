@@ -25,7 +25,7 @@ from sparseopt.guarantees.boxes import FAINT, Box, Values, bends, straight
 from sparseopt.guarantees.layers import POOLS, Layer
 from sparseopt.judging.rounding import UNIT, gamma
 from sparseopt.networks.operator import Relu
-from sparseopt.pathnorm.effort import Effort
+from sparseopt.pathnorm.effort import EACH_LAYER, Effort
 
 Parts = list[np.ndarray | None]
 """Coefficients of D, h' and h, each (rows, *shape of the layer); None for zeros."""
@@ -130,10 +130,12 @@ class Substitution:
         ProblemError
             If it would take too long, what was proved before included.
         """
-        self.effort.spend(_PARTS * len(places) * sum(x.nanoseconds for x in self.layers.values()))
         widest = max(values.change.low.size for values in self.known.values())
         step, found = max(1, _ENTRIES // widest), []
-        for start in range(0, len(places), step):
+        starts, each = range(0, len(places), step), (x.nanoseconds for x in self.layers.values())
+        takes = (len(places) * taken + len(starts) * EACH_LAYER for taken in each)
+        self.effort.spend(_PARTS * sum(takes))
+        for start in starts:
             at = places[start : start + step]  # rows of all places would fill memory
             units = np.zeros((len(at), *self.layers[name].shape))
             np.put_along_axis(units.reshape(len(at), -1), at[:, None], 1.0, axis=1)

@@ -150,7 +150,7 @@ def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
     for g, group in enumerate(listed):
         if group.ndim != 1 or group.size == 0 or group.dtype.kind not in "iuf":
             raise ProblemError(
-                f"group {g} must be a non-empty list of column numbers, got {group.tolist()!r}"
+                f"group {g} must be a non-empty list of column numbers, got {short(group)}"
             )
     sizes, entries = [len(group) for group in listed], np.concatenate(listed)
     owners = np.repeat(np.arange(len(listed)), sizes)

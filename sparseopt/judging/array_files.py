@@ -12,13 +12,13 @@ import numpy as np
 
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
 from sparseopt.judging.files import Archive, Path, open_regular
 
 # Numbers, and the short words that scipy.sparse.save_npz writes.
 _KINDS = "biufcSU"
 _LONGEST_ITEM = 64
 _MOST_AXES = 32
-_LONGEST_AXIS = 1 << 48
 
 
 def read_array(path: Path) -> np.ndarray:
@@ -111,10 +111,12 @@ def _header(stream: BinaryIO, size: int, name: str) -> tuple[tuple[int, ...], bo
             "unpickled: convert it with .astype(float)"
         )
     needed = math.prod(shape) * dtype.itemsize
-    possible = len(shape) <= _MOST_AXES and all(0 <= n <= _LONGEST_AXIS for n in shape)
+    possible = len(shape) <= _MOST_AXES and min(shape, default=0) >= 0
     if not possible or needed > size - stream.tell():
         raise ProblemError(
             f"{name} declares the shape {str(shape)[:80]} of dtype {dtype}, but holds "
             f"{size - stream.tell()} bytes; it is cut short"
         )
+    if limits.hides_sizes(shape):
+        raise ProblemError(f"{name} declares the shape {str(shape)[:80]}, without entries")
     return tuple(int(n) for n in shape), bool(fortran), dtype

@@ -13,13 +13,14 @@ import scipy.sparse
 from sparseopt.interface.arrays import require_sound_indices
 from sparseopt.interface.errors import ProblemError
 from sparseopt.interface.printing import printable
+from sparseopt.judging import limits
 from sparseopt.judging.json_numbers import as_float, as_fraction, float_or_word, fraction_text
 
 # Arrays up to this size are written as numbers that a person can read; above it base64 is both
 # smaller and an order of magnitude faster to read back.
 READABLE_SIZE = 1024
 MOST_ENTRIES = 2**40
-"""Entries that the shape of an array may declare, also where it holds none."""
+"""Entries that the shape of an array may declare."""
 _DTYPE_KINDS = "biufc"
 _SPARSE_FORMATS = {"csr": scipy.sparse.csr_array, "csc": scipy.sparse.csc_array}
 _DTYPES = {np.dtype(name).str for name in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8")}
@@ -118,18 +119,16 @@ def members(body: Any, names: tuple[str, ...]) -> list[Any]:
     return [body[name] for name in names]
 
 
-def _sizes(shape: Any) -> tuple[int, ...]:
-    sound = isinstance(shape, list) and len(shape) <= 32
-    if not sound or not all(type(size) is int and size >= 0 for size in shape):
-        raise ProblemError(f"array shape {printable(shape, 100)} is not a list of sizes")
-    return tuple(shape)
+def _sizes(dims: Any) -> tuple[int, ...]:
+    if type(dims) is not list or len(dims) > 32 or any(type(n) is not int or n < 0 for n in dims):
+        raise ProblemError(f"array shape {printable(dims, 100)} is not a list of sizes")
+    return tuple(dims)
 
 
 def _declared(body: Any) -> tuple[tuple[int, ...], np.dtype[Any] | None]:
     """Return shape and dtype that an array declares, None for objects, if both are allowed."""
     shape = _sizes(body["shape"])
-    # A size of 0 must not hide a size that later code would make an array of.
-    if math.prod(max(size, 1) for size in shape) > MOST_ENTRIES:
+    if limits.hides_sizes(shape) or math.prod(shape) > MOST_ENTRIES:
         raise ProblemError(f"array shape {printable(list(shape), 100)} is too large")
     name = body["dtype"]
     if name == "object":

@@ -7,6 +7,9 @@ the numbers below. They are far above anything that people train, and low enough
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 TEXT_BYTES = 1 << 30
 """Size of a text file."""
 
@@ -18,6 +21,9 @@ INFLATED_BYTES = 1 << 30
 
 MESSAGES = 2_000_000
 """Fields of a protobuf message: each takes about a hundred bytes once it is parsed."""
+
+EMPTY_SIZES = 1 << 20
+"""Product of the other sizes of an array of which one is 0: they have no bytes in the file."""
 
 GRAPH_BYTES = 1 << 27
 """Size of the JSON of the graph in a .pt2 file, and of the pickle that lists its tensors."""
@@ -54,3 +60,8 @@ COMPARED_EDGES = 2 * 10**11
 
 Those of pools and other windows count 32 times: they are gone through cell by cell.
 """
+
+
+def hides_sizes(shape: Sequence[int]) -> bool:
+    """Whether an array without entries has sizes that are too large to go through."""
+    return 0 in shape and math.prod(max(n, 1) for n in shape) > EMPTY_SIZES

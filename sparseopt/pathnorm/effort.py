@@ -17,6 +17,8 @@ MOST = 6e11
 DOUBLES = 0.1, 5.0
 """Nanoseconds of a product of two float64 within a product of matrices, and of a number that is
 read, written or gathered, or of any other product."""
+EACH_LAYER = 5e4
+"""Nanoseconds that a pass takes for a layer besides, however small it is."""
 _EACH, _DIGIT, _PAIR = 2000.0, 100.0, 1.0
 """Nanoseconds of a product and sum of rationals: besides, for each digit (30 bits) of the
 denominator, and for each pair of digits."""
@@ -43,7 +45,7 @@ class Effort:
 def of_layer(
     op: Layer, inputs: Sequence[Shape], output: Shape, costs: tuple[float, float] = DOUBLES
 ) -> float:
-    """Return how long a pass through a layer takes, in either direction, at costs as `DOUBLES`."""
+    """Return how long the numbers of a layer take in a pass, either way, at costs as `DOUBLES`."""
     size = math.prod(output)
     products = size * math.prod(edges.terms(op, inputs))
     # In a product of matrices a number that is read serves for a whole row or column.

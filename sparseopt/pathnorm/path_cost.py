@@ -7,12 +7,13 @@ path meets the weight twice, the drop of the norm when the weight is set to zero
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial, reduce
+from operator import or_
 from typing import Any, ClassVar
 
-import networkx as nx
 import numpy as np
 
 from sparseopt.interface.arrays import as_array, as_figure, read_only
@@ -22,9 +23,10 @@ from sparseopt.interface.json_type import json_type
 from sparseopt.interface.problem import Problem
 from sparseopt.judging.rounding import below
 from sparseopt.networks.network import Network
+from sparseopt.networks.node import Node
 from sparseopt.pathnorm import contractions, plain
 from sparseopt.pathnorm.biases import biases
-from sparseopt.pathnorm.effort import Effort, of_layer
+from sparseopt.pathnorm.effort import EACH_LAYER, Effort, of_layer
 from sparseopt.pathnorm.folding import folded
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import Rounded, RoundedSums
@@ -34,6 +36,9 @@ TOLERANCE = 1e-9
 
 COARSEST = 1e-3
 """Largest relative error that an answer may promise."""
+
+_TENSORS = 4096
+"""Tied tensors that are looked at together."""
 
 _PASSES = 3
 """Passes through the folded network: forward, backward, and all products of the two."""
@@ -172,7 +177,7 @@ def each_part(
     steps = folded(network, biases(network))
     shapes, costs = [step.shape for step in steps], arithmetic.NANOSECONDS
     takes = (of_layer(s.op, [shapes[i] for i in s.inputs], s.shape, costs) for s in steps[1:])
-    Effort().spend(_PASSES * sum(takes))
+    Effort().spend(_PASSES * (len(steps) * EACH_LAYER + sum(takes)))
     values = [arithmetic.ones(steps[0].shape)]
     for step in steps[1:]:
         inputs = [values[i] for i in step.inputs]
@@ -266,12 +271,27 @@ class PathCost(Problem[PathCosts, "PathCostCertificate"]):
 
 
 def met_twice(network: Network) -> str | None:
-    """Return a weight tensor that some path of layers meets twice, or None."""
-    for tensor, names in network.tied.items():
-        nodes = {name.rpartition(".")[0] for name in names} & network.used
-        for node in nodes:
-            if nodes & nx.descendants(network.graph, node):
-                return tensor
+    """Return a weight tensor that some path of layers meets twice, or None.
+
+    In a number of bits for each node, a bit for each of some tensors, those are marked that paths
+    to its end meet.
+    """
+    tied = list(network.tied.items())
+    for start in range(0, len(tied), _TENSORS):
+        tensors, own, twice = tied[start : start + _TENSORS], defaultdict[str, int](int), 0
+        for bit, (_, names) in enumerate(tensors):
+            for node in {name.rpartition(".")[0] for name in names}:
+                own[node] |= 1 << bit
+
+        def visit(node: Node, values: list[int], own: dict[str, int] = own) -> int:
+            nonlocal twice
+            before = reduce(or_, values)
+            twice |= before & own[node.name]
+            return before | own[node.name]
+
+        network.walk(own[network.nodes[0].name], visit)
+        if twice:
+            return tensors[(twice & -twice).bit_length() - 1][0]
     return None
 
 

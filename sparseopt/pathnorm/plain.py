@@ -24,7 +24,7 @@ from sparseopt.networks.parameters import Shape
 from sparseopt.pathnorm import edges
 from sparseopt.pathnorm.biases import Offsets
 from sparseopt.pathnorm.contractions import Layer
-from sparseopt.pathnorm.effort import DOUBLES, Effort, of_layer
+from sparseopt.pathnorm.effort import DOUBLES, EACH_LAYER, Effort, of_layer
 from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.powers import Powers
 from sparseopt.pathnorm.rounded import OutOfRange, RoundedSums
@@ -139,10 +139,14 @@ def rounding_room(network: Network, q: float = 1) -> float:
 
 def nanoseconds(network: Network, costs: tuple[float, float] = DOUBLES) -> float:
     """Return how long a pass takes, as predicted; see `effort`."""
+    return len(network.used) * EACH_LAYER + _numbers(network, costs)
+
+
+def _numbers(network: Network, costs: tuple[float, float]) -> float:
     shapes, used = network.shapes, (n for n in network.nodes[1:] if n.name in network.used)
     return sum(of_layer(n.op, [shapes[i] for i in n.inputs], shapes[n.name], costs) for n in used)
 
 
 def edge_count(network: Network) -> int:
     """Return how many edges between neurons a pass visits."""
-    return int(nanoseconds(network, (1, 0)))
+    return int(_numbers(network, (1, 0)))

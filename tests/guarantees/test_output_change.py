@@ -14,10 +14,11 @@ from forgeries_change import METHODS, deep, maps_round_twice, refusals
 
 import sparseopt as so
 from sparseopt.guarantees import substitution
+from sparseopt.networks.convolution import ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Relu
+from sparseopt.networks.operator import Relu, Select
 
 SOLVERS = tuple(METHODS.values())
 exactly = np.frompyfunc(Fraction, 1, 1)
@@ -25,6 +26,16 @@ exactly = np.frompyfunc(Fraction, 1, 1)
 
 def answers(problem: so.OutputChange) -> dict[str, Any]:
     return {solver: so.solve(problem, solver).answer for solver in SOLVERS}
+
+
+def test_boxes_of_so_many_values_are_not_held() -> None:
+    """A kernel of one weight and a padding make as many values as a short file asks for."""
+    wide = ConvTranspose(np.ones((1, 1, 1)), None, (), ((0, 1 - (1 << 26)),))
+    fits = chain((1, 1), wide, Relu(), Select(np.zeros(1, dtype=np.int64)))
+    with pytest.raises(so.ProblemError, match="more than 134217728 values"):
+        so.OutputChange(fits, fits, 0, 1)
+    smaller = Network(fits.nodes[:2], fits.nodes[1].name)
+    assert so.OutputChange(smaller, smaller, 0, 1).layers.keys() == {smaller.output}
 
 
 @pytest.mark.parametrize("seed", range(60))

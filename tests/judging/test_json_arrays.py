@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tracemalloc
 from fractions import Fraction
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import scipy.sparse
 
 import sparseopt as so
+from sparseopt.judging import limits
 from sparseopt.judging.json_arrays import (
     MOST_ENTRIES,
     READABLE_SIZE,
@@ -121,7 +123,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "a number for a shape": ({"dtype": "<f8", "shape": 1, "values": [1.0]}, "not a list of sizes"),
     "many axes": ({"dtype": "<f8", "shape": [1] * 33, "values": [1.0]}, "not a list of sizes"),
     "a large shape": ({"dtype": "<f8", "shape": [MOST_ENTRIES, 2], "values": []}, "too large"),
-    "a hidden shape": ({"dtype": "<f8", "shape": [0, 2**41], "values": []}, "too large"),
+    "a hidden size": ({"dtype": "<f8", "shape": [0, 2**20 + 1], "values": []}, "too large"),
+    "hidden sizes": ({"dtype": "<f8", "shape": [2**11, 2**10, 0], "values": []}, "too large"),
+    "hidden objects": ({"dtype": "object", "shape": [2**40, 0], "values": []}, "too large"),
+    "hidden bytes": ({"dtype": "|b1", "shape": [2**21, 0], "base64": ""}, "too large"),
     "an object dtype": ({"dtype": "|O", "shape": [1], "values": [1]}, "is not allowed"),
     "a long double": ({"dtype": "<f16", "shape": [1], "values": [1.0]}, "is not allowed"),
     "a text": ({"dtype": "<U1", "shape": [1], "values": ["a"]}, "is not allowed"),
@@ -138,7 +143,32 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
 
 def test_as_many_axes_and_entries_as_are_allowed() -> None:
     assert array_from_json({"dtype": "<f8", "shape": [1] * 32, "values": [2.0]}).ndim == 32
-    assert array_from_json({"dtype": "<f8", "shape": [0, MOST_ENTRIES], "values": []}).size == 0
+    most = {"dtype": "<f8", "shape": [0, limits.EMPTY_SIZES], "values": []}
+    assert array_from_json(most).shape == (0, limits.EMPTY_SIZES)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"$type": "sparseopt:Closedness", "supports": [2**40, 0, 0], "field": "real"},
+        {"$type": "sparseopt:Closedness", "supports": [2**10, 2**10, 0], "field": "real"},
+        {"$type": "sparseopt:GroupL1", "groups": [2**40, 0]},
+        {"$type": "sparseopt:GroupL1", "groups": [1, 2**20, 0]},
+    ],
+)
+def test_small_files_ask_for_little(body: dict[str, Any]) -> None:
+    """The sizes of an array without entries are no work that a file need not pay for."""
+    place = "supports" if "supports" in body else "groups"
+    body[place] = {"$array": {"dtype": "|b1", "shape": body[place], "values": []}}
+    if place == "groups":
+        body |= {"strength": 1.0, "weights": None, "positive": False}
+    tracemalloc.start()
+    try:
+        with pytest.raises(so.ProblemError):
+            so.from_json(json.dumps(body))
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_boolean_byte_above_1_does_not_enter_a_problem() -> None:

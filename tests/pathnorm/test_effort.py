@@ -14,7 +14,7 @@ import pytest
 import sparseopt as so
 from sparseopt.networks import Conv, Dense, MaxPool, Relu, Scale, Select, chain
 from sparseopt.networks.window import AxisWindow
-from sparseopt.pathnorm import effort, path_cost, plain, residues
+from sparseopt.pathnorm import effort, path_cost, path_table, plain, residues
 from sparseopt.pathnorm.effort import MOST, Effort, TooLarge, of_layer
 from sparseopt.pathnorm.floats import Floats
 from sparseopt.pathnorm.rounded import OutOfRange, RoundedSums
@@ -81,7 +81,7 @@ def test_checks_that_take_too_long_are_refused(claimed: Callable[[], so.Certific
 def test_passes_are_counted(passes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     net = chain((3, 4), Dense(np.ones((5, 4))), Scale(np.full((1, 1), 2.0)))
     one = plain.nanoseconds(net)
-    assert one == sum(
+    assert one == 3 * effort.EACH_LAYER + sum(
         of_layer(node.op, [net.shapes[node.inputs[0]]], net.shapes[node.name])
         for node in net.nodes[1:]
     )
@@ -158,6 +158,18 @@ def test_costs_are_counted_on_the_folded_network(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(effort, "MOST", 1e6)
     with pytest.raises(TooLarge, match="as predicted"):
         list(path_cost.each_part(network, Floats(1)))
+
+
+@pytest.mark.parametrize("outputs", [2, 20_000])
+def test_layers_count_however_small_they_are(outputs: int) -> None:
+    """The table takes a pass for each output, over layers of one number each."""
+    ends = Select(np.zeros(outputs, dtype=np.int64))
+    network = chain((1,), *[Relu() for _ in range(1000)], ends)
+    if outputs == 2:
+        assert path_table.bounded_table(network).array.shape == (2, 1)
+    else:
+        with pytest.raises(TooLarge, match=WORDS):
+            path_table.bounded_table(network)
 
 
 def test_counts_are_refused_by_residues_too() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from typing import Any
 
+import networkx as nx
 import numpy as np
 import pytest
 
@@ -13,7 +16,8 @@ from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
-from sparseopt.networks.operator import Input, Relu, Reshape
+from sparseopt.networks.operator import Add, Input, Relu, Reshape
+from sparseopt.pathnorm import path_cost
 from tests.tools.rescaling.test_rescaling import mlp, residual_network
 
 SOLVERS = ["path_costs", "path_costs_torch"]
@@ -136,6 +140,51 @@ def test_tied_weights_met_twice_are_refused() -> None:
     )
     with pytest.raises(so.ProblemError, match=r"meets the tensor 'fc\.weight' twice"):
         so.PathCost(Network(twice, "b"))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4096])
+@pytest.mark.parametrize("seed", range(30))
+def test_tensors_met_twice_against_all_pairs(
+    seed: int, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On random graphs: a tensor is met twice if one of its layers leads to another."""
+    monkeypatch.setattr(path_cost, "_TENSORS", at_once)
+    rng = np.random.default_rng(seed)
+    nodes = [Node("0", Input((1,)))]
+    for i in range(1, 16):
+        origin = {"weight": f"t{rng.integers(12)}"}
+        nodes.append(Node(str(i), Dense(np.ones((1, 1))), (str(rng.integers(i)),), origin))
+    network = Network((*nodes, Node("sum", Add(), ("13", "14", "15"))), "sum")
+    ends = {(a, b) for a in network.used for b in nx.descendants(network.graph, a) & network.used}
+    right = {
+        tensor
+        for tensor, names in network.tied.items()
+        if ends & set(itertools.permutations((name.split(".")[0] for name in names), 2))
+    }
+    found = path_cost.met_twice(network)
+    assert found in right if right else found is None
+
+
+def test_many_tied_tensors_are_looked_at_in_one_sweep() -> None:
+    """Layers beside each other of one tensor, before many others: not a search from each."""
+    weight, shared = np.ones((1, 1)), {"weight": "w"}
+    side = [Node(f"d{i}", Dense(weight), ("x",), shared) for i in range(3000)]
+    nodes = [Node("x", Input((1,))), *side, Node("0", Add(), tuple(node.name for node in side))]
+    nodes += [Node(str(i), Relu(), (str(i - 1),)) for i in range(1, 3000)]
+    network = Network(tuple(nodes), "2999")
+    visits = 0
+
+    class Counted(Network):
+        def walk(self, first: Any, visit: Any) -> Any:
+            def counted(node: Node, values: list[Any]) -> Any:
+                nonlocal visits
+                visits += 1
+                return visit(node, values)
+
+            return network.walk(first, counted)
+
+    assert path_cost.met_twice(Counted(network.nodes, network.output)) is None
+    assert visits == len(nodes) - 1
 
 
 @pytest.mark.parametrize(

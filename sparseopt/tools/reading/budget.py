@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import singledispatch
 
 import sparseopt as so
+from sparseopt.interface.printing import printable
 from sparseopt.judging import limits
 from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
@@ -49,6 +50,8 @@ def require_room(shape: Iterable[int]) -> None:
     shape = tuple(int(n) for n in shape)
     if len(shape) > MOST_AXES:
         raise so.ProblemError(f"a value has {len(shape)} axes; at most {MOST_AXES} are read")
+    if limits.hides_sizes(shape):
+        raise so.ProblemError(f"a value has the shape {printable(shape)}, without entries")
     if math.prod(shape) > limits.VALUE_ENTRIES:
         raise so.ProblemError(
             f"a value of shape {shape} has {math.prod(shape)} entries; at most "

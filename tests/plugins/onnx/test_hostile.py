@@ -304,6 +304,8 @@ MODELS: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
     "float-shape": (lambda: model_of((1, 4), "Reshape", {"s": np.float32([2.7, 2])}), "integers"),
     "long-shape": (lambda: model_of((1, 4), "Reshape", {"s": np.full(1 << 16, 1 << 40)}),
                    "integers"),
+    "hidden-sizes": (lambda: model_of((1, 4), "Concat", {"c": normal(1 << 21, 0)}, axis=0),
+                     "without entries"),
     "axis": (lambda: model_of((1, 4), "ReduceMax", axes=[7]), "axes"),
     "perm": (lambda: model_of((1, 4), "Transpose", perm=[0, 0]), "perm"),
     "transpose-pad": (lambda: model_of((1, 4), "Slice", {"a": ints(0), "b": ints(3), "i": ints(1),
