@@ -273,9 +273,9 @@ class Settling:
             drawn = self._rng.integers(0, len(rows), (size, _MIXED))
             place = (held * len(rows) + drawn).ravel() // _MIXED
             factors = self._rng.integers(1, self.prime, size * _MIXED).astype(np.float64)
-            ends, shape = _MIXED * np.arange(size + 1), (size, len(rows))
-            mixing = scipy.sparse.csr_array((factors, place, ends), shape=shape)
-            if is_invertible(reduced(mixing @ rows, self.prime), self.prime):
+            places, shape = (np.repeat(np.arange(size), _MIXED), place), (size, len(rows))
+            mixing = scipy.sparse.coo_array((factors, places), shape=shape)  # checks its places
+            if is_invertible(reduced(mixing.tocsr() @ rows, self.prime), self.prime):
                 return True
         return False
 
