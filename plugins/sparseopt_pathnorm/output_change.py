@@ -15,6 +15,8 @@ from sparseopt_pathnorm.pass_memory import forward_bytes
 
 Proof = tuple[so.OutputChangeValue, so.Certificate]
 
+_FAINT = 2.0**-915
+"""More than the judge leaves at each layer for what underflows, which later weights enlarge."""
 _TOO_LARGE = "a bound leaves the range of float64; rescale the network"
 
 
@@ -75,7 +77,7 @@ def _sums(layer: PairLayer, given: list[np.ndarray]) -> np.ndarray:
     if layer.bias is not None:
         starts = _split(layer.op.offset(), layer.other.offset())
         result = result + np.stack([layer.wide(part) for part in starts])
-    return result
+    return result + _FAINT
 
 
 def _split(a: np.ndarray | None, b: np.ndarray | None) -> tuple[np.ndarray, ...]:

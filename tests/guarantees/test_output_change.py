@@ -14,7 +14,7 @@ from forgeries_change import METHODS, deep, maps_round_twice, refusals
 
 import sparseopt as so
 from sparseopt.guarantees import substitution
-from sparseopt.networks.convolution import ConvTranspose
+from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
@@ -26,6 +26,19 @@ exactly = np.frompyfunc(Fraction, 1, 1)
 
 def answers(problem: so.OutputChange) -> dict[str, Any]:
     return {solver: so.solve(problem, solver).answer for solver in SOLVERS}
+
+
+def test_what_may_underflow_is_left_to_the_judge_before_large_weights() -> None:
+    """The value that no path reaches counts as 2^-960 there, times 3e152."""
+    net = chain(
+        (1, 1),
+        Select(np.array([[-1, 0]])),
+        Conv(np.array([[[3e152]]])),
+    )
+    other = net.with_parameters({"1:Conv.weight": np.zeros((1, 1, 1))})
+    upper = so.solve(so.OutputChange(net, other, -1, 1), "path_metric").answer.upper
+    assert 0 < upper[0, 0] < 1e-100
+    assert 3e152 <= upper[0, 1] < 3.0001e152
 
 
 def test_boxes_of_so_many_values_are_not_held() -> None:
