@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import sparseopt as so
+from sparseopt.guarantees import substitution
 from sparseopt.guarantees.boxes import straight
 from sparseopt.guarantees.substitution import Substitution
-from sparseopt.networks import Add, Dense, Input, Network, Node
+from sparseopt.networks import Add, Dense, Input, Network, Node, chain
+from sparseopt.pathnorm.effort import EACH_LAYER
 
 ROWS = [(1, 0, 0), (-1, 0, 0), (0, 1, 0), (0, 0, 1), (1, -1, 0.5), (0, 1, -1)]
 exact = np.vectorize(Fraction, otypes=[object])
@@ -81,3 +83,20 @@ def test_no_bound_is_below_the_exact_range(seed: int) -> None:
         for by_other in (False, True):
             found = Substitution(problem.layers, known).highest("y", row, np.arange(2), by_other)
             assert (exact(found) >= most).all()
+
+
+@pytest.mark.parametrize(("rows", "runs"), [(1, 1), (9, 3)])
+def test_rows_and_runs_through_the_layers_are_counted(
+    rows: int, runs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are taken together pay once for each layer, and each for its numbers."""
+    network = chain((9,), *[Dense(np.eye(9)) for _ in range(5)])
+    problem = so.OutputChange(network, network, -1, 1)
+    known = {problem.start: problem.box}
+    for name, layer in problem.layers.items():
+        known[name] = straight(layer, [known[source] for source in layer.sources])
+    monkeypatch.setattr(substitution, "_ENTRIES", 9 * 3)
+    proof = Substitution(problem.layers, known)
+    proof.highest(network.output, [1.0, 0.0, 0.0], np.arange(rows))
+    numbers = sum(layer.nanoseconds for layer in problem.layers.values())
+    assert proof.effort.spent == pytest.approx(4 * (rows * numbers + runs * 5 * EACH_LAYER))

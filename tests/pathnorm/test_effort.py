@@ -172,6 +172,17 @@ def test_layers_count_however_small_they_are(outputs: int) -> None:
             path_table.bounded_table(network)
 
 
+@pytest.mark.parametrize("layers", [3, 30])
+def test_costs_count_layers_too(layers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = chain((1,), *[Dense(np.ones((1, 1))) for _ in range(layers)])
+    least = 3 * (layers + 1) * effort.EACH_LAYER
+    monkeypatch.setattr(effort, "MOST", 1.01 * least)
+    assert len(list(path_cost.each_part(network, Floats(1)))) == layers
+    monkeypatch.setattr(effort, "MOST", least)
+    with pytest.raises(TooLarge, match="as predicted"):
+        list(path_cost.each_part(network, Floats(1)))
+
+
 def test_counts_are_refused_by_residues_too() -> None:
     with pytest.raises(TooLarge, match=WORDS):
         residues.residues(ENDLESS, {}, [7, 11])

@@ -104,6 +104,33 @@ def honest_costs() -> Iterator[Named]:
     only = so.PathCosts({"0:Dense.weight": np.ones((1, 1))})
     yield "cost-with-an-unused-layer", so.PathCostCertificate(unused, only)
     yield "cost-of-much-that-is-alike", alike()
+    yield "cost-of-tied-layers-beside-each-other", beside_each_other()
+
+
+def tied(*after: Node) -> Network:
+    """Return two layers of one tensor beside each other, and some that follow."""
+    ones, shared = np.ones((1, 1)), {"weight": "shared"}
+    sides = (Node(name, Dense(ones), ("x",), shared) for name in "ab")
+    nodes = (Node("x", Input((1,))), *sides, Node("s", Add(), ("a", "b")), *after)
+    return Network(nodes, nodes[-1].name)
+
+
+def beside_each_other() -> so.PathCostCertificate:
+    """Return costs of weights that no path meets twice, though they are of one tensor."""
+    shares = {f"{name}.weight": np.full((1, 1), 0.5) for name in "ab"}
+    return so.PathCostCertificate(so.PathCost(tied()), so.PathCosts(shares))
+
+
+def met_twice() -> so.PathCost:
+    """Ask for costs of a network with two tied tensors, the second of which a path meets twice."""
+    ones, again = np.ones((1, 1)), {"weight": "again"}
+    return so.PathCost(
+        tied(
+            Node("c", Dense(ones), ("s",), again),
+            Node("d", Relu(), ("c",)),
+            Node("e", Dense(ones), ("d",), again),
+        )
+    )
 
 
 def alike() -> Any:
@@ -179,6 +206,7 @@ def forged_costs() -> Iterator[Named]:
         half = {k: 0.7 * v for k, v in shares.items()}
         yield f"cost-{name}-30-percent-off-and-said", changed(good, shares=half, tolerance=0.5)
     yield "cost-takes-too-long", endless()
+    yield "cost-of-a-tensor-met-twice", met_twice
     yield "cost-of-denormal-numbers-that-a-weight-lifts", lifted_cost()
     ones = so.PathCost(chain((2,), Dense(np.ones((2, 2)))))
     right = so.PathCosts({"0:Dense.weight": np.full((2, 2), 0.25)})

@@ -18,7 +18,7 @@ from path_networks import image, solved
 
 import sparseopt as so
 from sparseopt.guarantees.layers import MORE
-from sparseopt.networks.convolution import Conv
+from sparseopt.networks.convolution import Conv, ConvTranspose
 from sparseopt.networks.linear import Dense, Neuron, Scale
 from sparseopt.networks.network import Network, chain
 from sparseopt.networks.node import Node
@@ -449,7 +449,10 @@ def refusals() -> dict[str, Any]:
         ),
         "y",
     )
+    wide_pads = ConvTranspose(np.ones((1, 1, 1)), None, (), ((0, -(1 << 27)),))
+    padded = chain((1, 1), wide_pads, Relu())
     return {
+        "more than 134217728 values": lambda: so.OutputChange(padded, padded, 0, 1),
         "must be a Network": lambda: so.OutputChange(net, "a", 0, 1),  # type: ignore[arg-type]
         "part where one has node '0:Dense'": lambda: so.OutputChange(net, wide, 0, 1),
         "part where one has node '1:Relu'": lambda: so.OutputChange(net, other, 0, 1),
