@@ -76,7 +76,8 @@ class OutputChange(Problem["OutputChangeValue", "OutputChangeCertificate"]):
     ------
     ProblemError
         For networks of different layers, saying where they part; for layers whose values nothing
-        here bounds; for a lower bound above the upper one, by entry; NaN, infinity, float16.
+        here bounds, and for more than 2^27 values, of which boxes are held; for a lower bound above
+        the upper one, by entry; NaN, infinity, float16.
 
     Notes
     -----

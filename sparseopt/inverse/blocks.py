@@ -150,7 +150,8 @@ def as_groups(groups: Iterable[Any]) -> tuple[np.ndarray, ...]:
     for g, group in enumerate(listed):
         if group.ndim != 1 or group.size == 0 or group.dtype.kind not in "iuf":
             raise ProblemError(
-                f"group {g} must be a non-empty list of column numbers, got {short(group)}"
+                f"group {g} must be a non-empty list of column numbers; as an array it has shape "
+                f"{group.shape} and dtype {group.dtype}"
             )
     sizes, entries = [len(group) for group in listed], np.concatenate(listed)
     owners = np.repeat(np.arange(len(listed)), sizes)

@@ -143,6 +143,7 @@ def nanoseconds(network: Network, costs: tuple[float, float] = DOUBLES) -> float
 
 
 def _numbers(network: Network, costs: tuple[float, float]) -> float:
+    """Return how long the numbers of all layers take together."""
     shapes, used = network.shapes, (n for n in network.nodes[1:] if n.name in network.used)
     return sum(of_layer(n.op, [shapes[i] for i in n.inputs], shapes[n.name], costs) for n in used)
 
