@@ -21,6 +21,7 @@ _MOST_SWAPS = 20_000
 _MOST_PASSES = 12
 
 
+@np.errstate(over="ignore", divide="ignore", invalid="ignore")  # what is not finite is not used
 def rounded_jointly(
     columns: np.ndarray,
     x: np.ndarray,

@@ -18,6 +18,7 @@ MOST_PRODUCTS = 40_000
 """And products of integers that it takes."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is not kept
 def offer_least_norm(best: BestPursuit) -> None:
     """Offer the vector of least 2-norm, with rows brought to one size, for norm 1 columns too.
 

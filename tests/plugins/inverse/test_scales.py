@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -101,3 +102,19 @@ def test_columns_of_any_scales(solver: str, kind: str, count: int) -> None:
             assert so.verify(solution).ok
 
     law()
+
+
+@pytest.mark.parametrize(
+    ("design", "target"),
+    [
+        ([[2.0**-292, 2.0**-416], [-(2.0**-9), 2.0**-196]], [2.0**50, -(2.0**247)]),
+        ([[-(2.0**-271), 2.0**-383], [-(2.0**-64), 2.0**377]], [2.0**76, -(2.0**-386)]),
+        ([[-(2.0**-132), 2.0**439], [-(2.0**-331), 2.0**-379]], [2.0**-415, -(2.0**69)]),
+    ],
+)
+def test_entries_far_apart_need_no_warning(design: list[list[float]], target: list[float]) -> None:
+    (a, b), (c, d) = ([Fraction(v) for v in row] for row in design)
+    s, t = map(Fraction, target)
+    x = [(s * d - t * b) / (a * d - b * c), (a * t - c * s) / (a * d - b * c)]
+    # No floats fit both rows; what is claimed of those next to them holds of these fractions.
+    assert so.solve(so.BasisPursuit(design, target)).certificate.dual <= sum(map(abs, x))
