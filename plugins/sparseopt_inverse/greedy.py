@@ -33,11 +33,12 @@ class Unit:
     target : ndarray, shape (m,)
     """
 
+    @np.errstate(over="ignore", invalid="ignore")  # coefficients that are no floats are not offered
     def __init__(self, problem: CardinalityRegression) -> None:
         self.fit = Fit(problem.system)
         columns = self._columns()
         # By powers of two first: the squares of tiny columns are no numbers of float64.
-        powers = np.ldexp(1.0, -np.frexp(np.abs(columns).max(axis=0))[1])
+        powers = np.ldexp(1.0, np.minimum(1000, -np.frexp(np.abs(columns).max(axis=0))[1]))
         columns = columns * powers
         norms = np.linalg.norm(columns, axis=0)
         self.units = np.divide(powers, norms, out=np.zeros_like(norms), where=norms > 0)

@@ -78,13 +78,11 @@ class BestPursuit:
         return made.excess if isinstance(made, PursuitCertificate) else 0.0
 
     def is_zero(self) -> bool:
-        """Offer 0 where it is the answer, and say whether it is."""
-        if np.linalg.norm(self.fit.target) <= self.noise * (1.0 - 1e-15) or not (
-            self.fit.target.any()
-        ):
-            self.offer(np.zeros(self.fit.scaled.size), np.zeros(self.fit.scaled.rows))
-            return True
-        return False
+        """Offer 0 where it fits, at the border up to rounding, and say whether it is the answer."""
+        if np.linalg.norm(self.fit.target) > self.noise * (1.0 + 1e-15):
+            return False
+        self.offer(np.zeros(self.fit.scaled.size), np.zeros(self.fit.scaled.rows))
+        return self.good
 
     def offer_only(self, w: np.ndarray | None = None) -> None:
         """Offer the one vector that fits, where the columns are few and exactly independent."""

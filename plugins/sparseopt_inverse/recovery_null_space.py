@@ -229,7 +229,9 @@ def reweighted(
         gram = (off * weights) @ off.T
         gram += 1e-12 * np.trace(gram) / len(gram) * np.eye(len(gram))
         moved = np.linalg.solve(gram, on)
-        nu = moved @ np.linalg.lstsq(on.T @ moved, signs, rcond=None)[0]
+        if not np.isfinite(inner := on.T @ moved).all():  # LAPACK prints what it thinks of it
+            return None
+        nu = moved @ np.linalg.lstsq(inner, signs, rcond=None)[0]
         sizes = np.abs(nu @ off)
         if sizes.max(initial=0.0) < 1.0 - 1e-4:
             nu += np.linalg.pinv(on).T @ (signs - on.T @ nu)

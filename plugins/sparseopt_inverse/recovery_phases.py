@@ -251,7 +251,11 @@ def dual_pair(
             moved = np.linalg.solve(gram, on)
         except np.linalg.LinAlgError:
             break
-        share = np.linalg.lstsq(on.conj().T @ moved, signs, rcond=None)[0]
+        if not np.isfinite(
+            inner := on.conj().T @ moved
+        ).all():  # LAPACK prints what it thinks of it
+            break
+        share = np.linalg.lstsq(inner, signs, rcond=None)[0]
         nu = moved @ share
         nu = nu + back @ (signs - on.conj().T @ nu)
         correlations = off.conj().T @ nu

@@ -120,7 +120,7 @@ class Identifiability(Problem[IdentifiabilityVerdict, Any]):
     exact outputs, and says nothing of noise. It holds if the derivative of the outputs by the
     parameters has the rank P - o. The rank is proved modulo a prime, the signs of all ReLUs
     exactly. A smaller rank alone proves nothing; "not identifiable" rests on other networks with
-    exactly the same outputs.
+    exactly the same outputs. Neurons that hold 0 whatever the free parameters are tie no others.
 
     Sources: Bona-Pellissier, Malgouyres, Bachoc, arXiv 2206.07424; Stock, Gribonval, arXiv
     2107.09370; proofs in ``docs/identifiability.md``.

@@ -22,6 +22,8 @@ from sparseopt.judging.scaling import ScaledArray, exponent_of, largest_part, ti
 
 _ENTRIES = 1 << 21
 """Entries of the circulant matrix that are held at once."""
+_MOST_PRODUCTS = 1 << 34
+"""Products of entries that a convolution may take: some three minutes."""
 
 
 @json_type
@@ -188,7 +190,10 @@ class BlindDeconvolutionCertificate(Certificate):
     def build(
         cls, problem: BlindDeconvolution, filter: ArrayLike, signal: ArrayLike
     ) -> BlindDeconvolutionCertificate:
-        """Return the certificate of a pair, however bad it is. O(n) for each nonzero of one."""
+        """Return the certificate of a pair, however bad it is.
+
+        O(n) for each nonzero of one; `ProblemError` where that is more than 2^34 products.
+        """
         answer = FilterAndSignal(filter, signal)
         if answer.filter.shape != problem.target.shape:
             raise ProblemError(
@@ -206,6 +211,11 @@ class BlindDeconvolutionCertificate(Certificate):
         parts = [times_power(part, -half) for part in (answer.filter, answer.signal)]
         parts.sort(key=np.count_nonzero)
         vector = parts[0][parts[0] != 0]
+        if vector.size * len(problem.target) > _MOST_PRODUCTS:
+            raise ProblemError(
+                f"the convolution takes {vector.size} x {len(problem.target)} products, and up to "
+                f"{_MOST_PRODUCTS} are computed; give a pair of which one has fewer nonzeros"
+            )
         target = times_power(problem.target, -2 * half)
         missed = []
         for place, rows in _circulant(*parts):

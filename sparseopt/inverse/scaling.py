@@ -121,7 +121,8 @@ class ScaledProblem:
     def __init__(self, problem: Stated) -> None:
         self.design, self._squares = problem.real_design, problem.column_squares
         exponent = 0 if self._squares is not None else math.frexp(problem.largest_entries[0])[1]
-        self._a = exponent if abs(exponent) > _SAFE_EXPONENT else 0
+        # Some columns alone may be below the normal floats; 2^1022 is a power that is a float.
+        self._a = max(-1022, exponent) if abs(exponent) > _SAFE_EXPONENT else 0
         self.is_complex, target = problem.is_complex, problem.target
         self.weights, self._c = None, 0
         if problem.sample_weights is not None:

@@ -33,6 +33,7 @@ from sparseopt.inverse.gap_certificate import Bracket, GapCertificate
 from sparseopt.inverse.objective import CHEAP
 from sparseopt.inverse.problem import FLOORED, SparseRegression
 from sparseopt.judging.rounding import UNIT, above, below, shown_above
+from sparseopt.judging.scaling import times_power
 
 _NEARLY = 1e-9
 """Correlations below that share of both norms are 0 but for rounding."""
@@ -88,7 +89,7 @@ class SquareRootLasso(Problem[Coefficients, Any]):
         object.__setattr__(self, "strength", strength)
         fit = Fit(system)
         shift = fit.unknown_unit - fit.unit
-        if math.ldexp(math.ldexp(strength, shift), -shift) != strength:
+        if times_power(times_power(strength, shift), -shift) != strength:
             raise ProblemError(
                 f"strength {strength!r} and this design have no common scale in float64; multiply "
                 "design and strength by one constant"

@@ -56,9 +56,8 @@ class InterpolatingNetwork:
 
     def __post_init__(self) -> None:
         for name in ("hidden", "biases", "outer"):
-            value: Any = getattr(self, name)
-            empty = np.ndim(value) == 1 and len(value) == 0
-            array = read_only(np.zeros(0)) if empty else as_real(value, name, 1)
+            given = as_array(getattr(self, name), name)
+            array = as_real(given, name, 1) if given.shape != (0,) else read_only(np.zeros(0))
             object.__setattr__(self, name, array)
         counts = [len(part) for part in (self.hidden, self.biases, self.outer)]
         if len(set(counts)) > 1:

@@ -161,6 +161,7 @@ def test_no_admissible_vector_beats_the_bound(seed: int) -> None:
         (lambda: so.SquareRootLasso([[1.0]], [1.0], math.nan), "strength is nan"),
         (lambda: so.SquareRootLasso([[1.0]], [1.0], True), "strength must be a number"),
         (lambda: so.SquareRootLasso([[1e150]], [1.0], 1e-300), "no common scale"),
+        (lambda: so.SquareRootLasso([[1e-150]], [1e-150], 1e300), "no common scale"),
         (lambda: so.ConstrainedRegression([[1.0], [2.0]], [1.0], 1.0), "target has shape"),
     ],
 )

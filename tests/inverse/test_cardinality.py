@@ -339,3 +339,8 @@ def test_coefficients_beyond_the_floats_are_said_so() -> None:
     problem = so.CardinalityRegression(near * 1e-150, np.array([3e150, 5e149, 1e150]), 2)
     with pytest.raises(so.SolveError, match="coefficients of the answer are beyond float64"):
         so.solve(problem)
+
+
+def test_columns_of_the_least_floats() -> None:
+    problem = so.CardinalityRegression([[5e-324, 0.0], [0.0, 1.0]], [0.0, 2.0], 1)
+    assert so.solve(problem).answer.x.tolist() == [0.0, 2.0]

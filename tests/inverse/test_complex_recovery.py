@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -159,3 +161,9 @@ def test_edges() -> None:
 def test_bad_phases_are_refused(words: str, signs: Any) -> None:
     with pytest.raises(so.ProblemError, match=words):
         so.RecoveryGuarantee(drawn(0, 2, 3), support=[1], signs=signs)
+
+
+def test_lapack_prints_nothing() -> None:
+    code = "import sparseopt as so; so.solve(so.RecoveryGuarantee([[-(2.0**528) + 0j, 0j]], 1))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == done.stderr == ""

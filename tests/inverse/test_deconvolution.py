@@ -144,6 +144,18 @@ def test_bad_pairs_are_refused() -> None:
         build(so.BlindDeconvolution([1.0]), [1.0, 2.0], [1.0, 2.0])
 
 
+def test_convolutions_that_take_too_long_are_refused() -> None:
+    size = 2**17 + 1
+    ones = np.ones(size)
+    problem = so.BlindDeconvolution(ones)
+    with pytest.raises(so.ProblemError, match="131073 x 131073 products"):
+        build(problem, ones, ones)
+    pair = so.FilterAndSignal(ones, ones)
+    check = so.verify(so.BlindDeconvolutionCertificate(problem, pair, 1.0, 1.0, 1.0, 1.0))
+    assert not check.ok
+    assert "131073 x 131073 products" in check.details[-1]
+
+
 def test_evaluate_needs_no_solver() -> None:
     problem = so.BlindDeconvolution([3.0, 0.0, 1.0])
     figures = problem.evaluate(so.FilterAndSignal([1.0, 0, 0], [3.0, 0, 0]))

@@ -163,3 +163,12 @@ def test_bad_answers(build: Callable[[], Any]) -> None:
 
 def test_a_distance_is_over_the_norm_of_a_column() -> None:
     assert distances_are_over_norms()
+
+
+def test_columns_below_the_normal_floats_have_units_of_their_own() -> None:
+    small = np.array([2.0**-1030, 2.0**-1029])
+    design = np.column_stack([small, np.ones(2)])
+    solution = so.solve(so.KnownSupportRegression(design, small * 2.0**535, [0]))
+    assert solution.answer.x.tolist() == [2.0**535, 0.0]
+    assert solution.answer.rank == 1
+    assert so.verify(so.Solution.from_json(solution.to_json())).ok

@@ -212,6 +212,25 @@ def test_trivial_answers() -> None:
         assert solved(so.BasisPursuit([[2.0]], [4.0], 0.0, norm)).answer.x == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("norm", [1, 2, math.inf])
+@pytest.mark.parametrize(
+    ("design", "target", "noise"),
+    [
+        ([[1.0, 2.0]], [1.0], 1.0),
+        ([[0.0, 0.5]], [-1.375e-43], 1.375e-43),
+        ([[0.5, -1.5], [-1.0, -0.5]], [-3.0, 4.0], 5.0),
+        ([[1 + 1j, 1 + 2j, 1 - 2j]], [3.0 + 4.0j], 5.0),
+        ([[1.0, 1.0], [0.0, -2.0]], [-1.0, -0.5], 1.118033988749895),  # the float next to it
+    ],
+)
+def test_noise_of_the_norm_of_the_target(
+    norm: float, design: Any, target: Any, noise: float
+) -> None:
+    solution = solved(so.BasisPursuit(design, target, noise, norm))
+    assert not solution.answer.x.any()
+    assert solution.certificate.primal == solution.certificate.gap == 0.0
+
+
 def test_kinds_of_arrays() -> None:
     design, target, _ = planted(8, 16, 2, 3)
     wide = np.zeros((8, 32))

@@ -54,6 +54,11 @@ def forged() -> Pairs:
     yield "it misses the target by at most | turned", changed(right, answer=other)
     none = so.FilterAndSignal(np.zeros(4), np.zeros(4))
     yield "it misses the target by at most | zero", changed(right, answer=none)
+    ones = np.ones(2**17 + 1)
+    full = changed(
+        right, problem=so.BlindDeconvolution(ones), answer=so.FilterAndSignal(ones, ones)
+    )
+    yield "the convolution takes 131073 x 131073 products | no zeros", full
     heavy = so.FilterAndSignal(2.0 * pair[0], pair[1] / 2.0)
     yield from entrance()
     yield "the pair costs at most | not balanced", changed(right, answer=heavy)

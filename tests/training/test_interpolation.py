@@ -138,6 +138,8 @@ def test_bad_networks_are_refused() -> None:
         so.InterpolatingNetwork([1.0], [1.0, 2.0], [1.0], 0.0)
     with pytest.raises(so.ProblemError, match="offset is nan"):
         so.InterpolatingNetwork([1.0], [1.0], [1.0], float("nan"))
+    with pytest.raises(so.ProblemError, match="hidden is ragged"):
+        so.InterpolatingNetwork([[1.0, 2.0], [3.0]], [1.0], [1.0], 0.0)
     problem = so.MinimumNormInterpolant([0, 1], [0, 1])
     network = so.InterpolatingNetwork([], [], [], 0.0)
     with pytest.raises(so.ProblemError, match="one integer for each of 1 slopes"):
