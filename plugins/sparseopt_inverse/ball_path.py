@@ -22,6 +22,7 @@ from sparseopt import (
 from sparseopt.inverse.coefficients import Coefficients
 from sparseopt.inverse.constrained import BallCertificate, ConstrainedRegression, beyond
 from sparseopt.inverse.penalty import L1
+from sparseopt.judging.scaling import times_power
 from sparseopt_inverse.faces import MOST_ENTRIES, Face
 from sparseopt_inverse.moduli import on_path, phases, sharpened
 from sparseopt_inverse.path_search import PathSearch
@@ -74,7 +75,11 @@ class _Search(PathSearch):
     def __init__(self, problem: ConstrainedRegression, context: Context) -> None:
         super().__init__(problem, context)
         self.problem = problem
-        self.radius = math.ldexp(problem.radius, -self.fit.unknown_unit)
+        self.radius = times_power(problem.radius, -self.fit.unknown_unit)
+        if self.radius == math.inf:
+            raise Inconclusive(
+                "radius is so large beside the coefficients that no scale holds both"
+            )
         self.smallest_norm = math.inf
         self._asked = 1e-13 if context.tolerance is None else context.tolerance
         self._made: _Made | None = None

@@ -229,7 +229,8 @@ def reweighted(
         gram = (off * weights) @ off.T
         gram += 1e-12 * np.trace(gram) / len(gram) * np.eye(len(gram))
         moved = np.linalg.solve(gram, on)
-        if not np.isfinite(inner := on.T @ moved).all():  # LAPACK prints what it thinks of it
+        inner = on.T @ moved
+        if not np.isfinite(inner).all():  # LAPACK prints what it thinks of it
             return None
         nu = moved @ np.linalg.lstsq(inner, signs, rcond=None)[0]
         sizes = np.abs(nu @ off)

@@ -251,9 +251,8 @@ def dual_pair(
             moved = np.linalg.solve(gram, on)
         except np.linalg.LinAlgError:
             break
-        if not np.isfinite(
-            inner := on.conj().T @ moved
-        ).all():  # LAPACK prints what it thinks of it
+        inner = on.conj().T @ moved
+        if not np.isfinite(inner).all():  # LAPACK prints what it thinks of it
             break
         share = np.linalg.lstsq(inner, signs, rcond=None)[0]
         nu = moved @ share

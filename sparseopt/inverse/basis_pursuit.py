@@ -21,6 +21,7 @@ from sparseopt.inverse.fit import Fit, as_nonnegative, as_system, misfit, take_s
 from sparseopt.inverse.gap_certificate import number_vector
 from sparseopt.inverse.problem import SparseRegression
 from sparseopt.judging.rounding import shown_above
+from sparseopt.judging.scaling import times_power
 
 NORMS = (1, 2, math.inf)
 
@@ -135,10 +136,11 @@ class BasisPursuit(Problem[PursuitAnswer, Any]):
             raise ProblemError(f"norm must be 1, 2 or infinity (math.inf), got {short(norm)}")
         object.__setattr__(self, "norm", math.inf if norm == math.inf else int(norm))
         unit = Fit(system).unit
-        if math.ldexp(math.ldexp(noise, -unit), unit) != noise:
+        if times_power(times_power(noise, -unit), unit) != noise:
+            size, instead = ("small", "take 0") if noise < 1.0 else ("large", "0 fits it")
             raise ProblemError(
-                f"noise {noise!r} is so small against the target that no scale in float64 holds "
-                "both; take 0"
+                f"noise {noise!r} is so {size} against the target that no scale in float64 holds "
+                f"both; {instead}"
             )
 
     @cached_property

@@ -202,3 +202,8 @@ def test_accuracy_over_what_underflows_is_rounded_up() -> None:
         _, proof = so.BallCertificate.build(problem, np.array([x]), np.array([0.0]))
         floor = Fraction(1, 2**53) * Fraction(y) ** 2 / 2
         assert Fraction(proof.accuracy) >= Fraction(proof.gap) / floor
+
+
+def test_a_radius_far_beyond_the_coefficients_is_said_so() -> None:
+    with pytest.raises(so.SolveError, match="radius is so large beside the coefficients"):
+        so.solve(so.ConstrainedRegression([[1e150]], [1e-150], 1e10))

@@ -299,7 +299,8 @@ def test_bad_evidence(build: Callable[[], Any]) -> None:
         (lambda: so.BasisPursuit([[1.0]], [math.inf]), "target has an inf"),
         (lambda: so.BasisPursuit([[1.0]], [1.0, 2.0]), "target has shape"),
         (lambda: so.BasisPursuit(np.zeros((0, 2)), []), "at least one row"),
-        (lambda: so.BasisPursuit([[1.0]], [1e10], 1e-320), "no scale in float64"),
+        (lambda: so.BasisPursuit([[1.0]], [1e10], 1e-320), "so small .* no scale in float64"),
+        (lambda: so.BasisPursuit([[1.0]], [1e-150], 1e300), "so large .* no scale in float64"),
     ],
 )
 def test_bad_input(build: Callable[[], Any], words: str) -> None:
